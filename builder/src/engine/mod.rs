@@ -1,0 +1,186 @@
+//! What builds and holds images, behind one small trait.
+//!
+//! An engine knows nothing of fleets, plans or fingerprint rules: it builds one context into one
+//! image, tags, pushes and runs. Futures may be dropped at any moment; an engine then stops what it
+//! was doing and leaves no container behind.
+
+pub mod docker;
+mod error;
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+pub use error::Error;
+
+use crate::model::{Digest, ImageId, Platform, Reference};
+
+/// The build context of one image, as an uncompressed tar that can be read more than once.
+pub trait Context: Send + Sync {
+    /// Starts reading from the beginning.
+    ///
+    /// # Errors
+    /// Fails when a file of the context cannot be opened.
+    fn open(&self) -> std::io::Result<Box<dyn Read + Send>>;
+}
+
+/// One image to build.
+#[derive(Clone)]
+pub struct BuildRequest {
+    /// The context; its Dockerfile is the entry `Dockerfile`.
+    pub context: Arc<dyn Context>,
+    /// Build arguments.
+    pub args: BTreeMap<String, String>,
+    /// Labels put on the image over those of its Dockerfile.
+    pub labels: BTreeMap<String, String>,
+    /// What to build for.
+    pub platform: Platform,
+    /// The reference the finished image gets, before anything else does.
+    pub reference: Reference,
+    /// Whether the engine's own step cache may be used.
+    pub cache: bool,
+}
+
+/// What an engine reports while it builds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BuildEvent {
+    /// A step began: its number from 1, how many there are, and its text.
+    Step {
+        /// From 1.
+        number: u32,
+        /// As far as known; at least `number`.
+        total: u32,
+        /// `RUN kolla-install keystone`.
+        instruction: String,
+    },
+    /// A line of output, without its line break.
+    Log(String),
+}
+
+/// An image that an engine holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredImage {
+    /// The engine's name for it.
+    pub id: ImageId,
+    /// Everything it is tagged as.
+    pub references: Vec<Reference>,
+    /// The labels of its configuration.
+    pub labels: BTreeMap<String, String>,
+    /// Seconds since 1970 when it was made.
+    pub created: i64,
+    /// Unpacked bytes, with those it shares with its parents.
+    pub size: u64,
+}
+
+/// What an engine says about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Info {
+    /// "Docker Engine", "Podman Engine".
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Where it was reached.
+    pub address: String,
+    /// What builds the images: "BuildKit", "classic", "Buildah".
+    pub builder: String,
+    /// What it runs on.
+    pub platform: Platform,
+}
+
+/// How to authenticate to a registry. Its `Debug` shows no secret.
+#[derive(Clone)]
+pub enum Credentials {
+    /// User name and password.
+    Password {
+        /// The user.
+        username: String,
+        /// The password.
+        password: String,
+    },
+    /// An identity token from a credential helper.
+    Token(String),
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Credentials(..)")
+    }
+}
+
+/// A container to run to its end.
+#[derive(Debug, Clone)]
+pub struct RunRequest {
+    /// The image.
+    pub image: ImageId,
+    /// The command; it replaces entry point and command of the image.
+    pub command: Vec<String>,
+    /// Whether it may use a network.
+    pub network: bool,
+}
+
+/// How a container ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunResult {
+    /// Its exit status.
+    pub status: i64,
+    /// What it printed, both streams together, at most the last 64 KiB.
+    pub output: String,
+}
+
+/// Something that an interrupted run left in the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leftover {
+    /// "container", "image".
+    pub kind: &'static str,
+    /// The engine's identifier.
+    pub id: String,
+    /// What it is, for people.
+    pub description: String,
+    /// Bytes that removing it may free, where known.
+    pub size: u64,
+}
+
+/// Builds images and holds them.
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// What it is; the first call that shows whether it answers.
+    async fn info(&self) -> Result<Info, Error>;
+
+    /// The images carrying the label `key`, with any value.
+    async fn images(&self, label: &str) -> Result<Vec<StoredImage>, Error>;
+
+    /// Builds one image and tags it with the request's reference; the tag appears only when
+    /// everything succeeded.
+    async fn build(
+        &self,
+        request: &BuildRequest,
+        events: &(dyn Fn(BuildEvent) + Send + Sync),
+    ) -> Result<ImageId, Error>;
+
+    /// Gives an image one more reference; repeating it changes nothing.
+    async fn tag(&self, image: &ImageId, reference: &Reference) -> Result<(), Error>;
+
+    /// Takes a reference away, and with the last one the image, unless something uses it. A
+    /// reference that is not there is not an error.
+    async fn untag(&self, reference: &Reference) -> Result<(), Error>;
+
+    /// Sends an image to the registry that its reference names, and returns the manifest's digest.
+    /// `progress` gets bytes sent so far and in all.
+    async fn push(
+        &self,
+        reference: &Reference,
+        credentials: Option<&Credentials>,
+        progress: &(dyn Fn(u64, u64) + Send + Sync),
+    ) -> Result<Digest, Error>;
+
+    /// Runs a container of an image to its end and removes it.
+    async fn run(&self, request: &RunRequest) -> Result<RunResult, Error>;
+
+    /// Containers and untagged images that carry the label `key` and that nothing uses any more.
+    async fn leftovers(&self, label: &str) -> Result<Vec<Leftover>, Error>;
+
+    /// Removes one of them.
+    async fn remove(&self, leftover: &Leftover) -> Result<(), Error>;
+}
