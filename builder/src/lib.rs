@@ -6,4 +6,6 @@
 
 pub mod model;
 pub mod event;
+pub mod catalog;
 pub mod engine;
+pub mod render;

@@ -1,9 +1,12 @@
 use std::fmt;
 
-use super::{Diagnostic, Digest, ImageName};
+use super::{Diagnostic, Digest, Fingerprint, ImageName};
 
 /// The distribution specification's limit on a whole repository name.
 const MAX_REPOSITORY: usize = 255;
+
+/// A host that can never exist (RFC 2606): an image named there is never looked for on a network.
+const INTERNAL: &str = "kolla.invalid";
 
 fn is_component(text: &str) -> bool {
     let bytes = text.as_bytes();
@@ -203,6 +206,21 @@ impl Reference {
             tag: Some(tag.clone()),
             digest: None,
         }
+    }
+
+    /// The reference under which an engine holds the image of a fingerprint.
+    pub fn internal(image: &ImageName, fingerprint: &Fingerprint) -> Self {
+        Self {
+            registry: Some(Registry(INTERNAL.to_owned())),
+            path: image.to_string(),
+            tag: Some(Tag(format!("fp-{fingerprint}"))),
+            digest: None,
+        }
+    }
+
+    /// Whether it is one of [`Self::internal`].
+    pub fn is_internal(&self) -> bool {
+        self.registry.as_ref().is_some_and(|r| r.as_str() == INTERNAL)
     }
 
     /// Reads a reference by the distribution grammar.

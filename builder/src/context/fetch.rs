@@ -1,0 +1,273 @@
+//! Sources from elsewhere: fetched once, checked, and kept in the cache.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tokio::io::AsyncReadExt as _;
+use tokio::process::Command;
+
+use crate::catalog::{Bootstrap, Origin, SourceDefinition};
+use crate::event::{Event, Sink};
+use crate::model::{Class, Diagnostic, Digest, Platform};
+
+/// The largest download taken, in bytes: more is a mistake or an attack.
+const MAX_DOWNLOAD: u64 = 8 << 30;
+
+/// Fetches sources into a folder and finds them there again.
+#[derive(Debug, Clone)]
+pub struct Fetcher {
+    folder: PathBuf,
+    mirror: Option<String>,
+    platform: Platform,
+}
+
+impl Fetcher {
+    /// Keeps what it fetches in `folder`. `mirror` is the archive that a root file system is
+    /// bootstrapped from; without one, mmdebstrap decides.
+    pub fn new(folder: impl Into<PathBuf>, mirror: Option<String>, platform: Platform) -> Self {
+        Self {
+            folder: folder.into(),
+            mirror,
+            platform,
+        }
+    }
+
+    /// The file that a source is, fetched now unless it is there already.
+    ///
+    /// # Errors
+    /// Transient where the network is at fault, environment where a tool is missing or fails, and
+    /// definition where what arrives is not what was declared.
+    pub async fn fetch(&self, source: &SourceDefinition, sink: &dyn Sink) -> Result<PathBuf, Diagnostic> {
+        let path = self.folder.join(match &source.origin {
+            Origin::Url { sha256, .. } => format!("url-{}", sha256.hex()),
+            Origin::Git { commit, .. } => format!("git-{commit}.tar"),
+            Origin::Bootstrap(bootstrap) => {
+                let key = format!("{}\0{}", self.platform, serde_json::json!(bootstrap));
+                format!("bootstrap-{}-{}.tar", bootstrap.suite, &Digest::of(key).hex()[..16])
+            }
+            Origin::Local { path } => return Ok(path.clone()),
+        });
+        if path.exists() {
+            return Ok(path);
+        }
+        std::fs::create_dir_all(&self.folder).map_err(|e| self.cache_error(&e))?;
+        // Written beside its place and moved there whole: what has its name is complete.
+        let partial = tempfile::Builder::new()
+            .prefix("partial-")
+            .tempdir_in(&self.folder)
+            .map_err(|e| self.cache_error(&e))?;
+        let file = partial.path().join("file");
+        let what = describe(&source.origin);
+        sink.emit(Event::Preparing { what: what.clone() });
+        let fetched = match &source.origin {
+            Origin::Url { url, sha256 } => download(url, sha256, &file).await,
+            Origin::Git { url, commit } => git(url, commit, partial.path(), &file).await,
+            Origin::Bootstrap(bootstrap) => self.bootstrap(bootstrap, partial.path(), &file).await,
+            Origin::Local { .. } => Ok(()),
+        };
+        sink.emit(Event::Prepared { what });
+        fetched.map_err(|problem| match problem.location() {
+            Some(_) => problem,
+            None => problem.at(source.declared.clone()),
+        })?;
+        std::fs::rename(&file, &path).map_err(|e| self.cache_error(&e))?;
+        Ok(path)
+    }
+
+    fn cache_error(&self, error: &std::io::Error) -> Diagnostic {
+        Diagnostic::environment(format!("cannot write to {}: {error}", self.folder.display()))
+            .hint("free some space there, or name another folder with --cache-dir")
+    }
+
+    async fn bootstrap(
+        &self,
+        bootstrap: &Bootstrap,
+        scratch: &Path,
+        file: &Path,
+    ) -> Result<(), Diagnostic> {
+        // setpriv ends mmdebstrap with us, however we end: it would go on for minutes otherwise.
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--pdeathsig", "TERM", "--", "mmdebstrap", "--quiet", "--format=tar"])
+            .arg(format!("--variant={}", bootstrap.variant))
+            .arg(format!("--architectures={}", self.platform.debian_architecture()))
+            .arg(format!("--components={}", bootstrap.components.join(",")))
+            .args(["--aptopt=Acquire::Retries \"3\"", "--aptopt=Acquire::Languages \"none\""])
+            // It holds nothing but what every run would fetch again.
+            .arg("--dpkgopt=force-unsafe-io")
+            .env("TMPDIR", scratch);
+        if !bootstrap.include.is_empty() {
+            command.arg(format!("--include={}", bootstrap.include.join(",")));
+        }
+        command.arg(&bootstrap.suite).arg(file);
+        command.args(&self.mirror);
+        let missing = "install it (`apt-get install mmdebstrap`), or start from any other image with --base-image";
+        run(command, "mmdebstrap", missing, |output| {
+            let offline = ["Could not resolve", "Temporary failure", "Connection", "Unable to connect"]
+                .iter()
+                .any(|sign| output.contains(sign));
+            let problem = Diagnostic::new(
+                if offline { Class::Transient } else { Class::Environment },
+                format!("cannot bootstrap {}: mmdebstrap failed", bootstrap.suite),
+            );
+            problem.hint("the archive must be reachable: name a mirror with --mirror, or start from any other image with --base-image")
+        })
+        .await
+    }
+}
+
+fn describe(origin: &Origin) -> String {
+    match origin {
+        Origin::Url { url, .. } => format!("downloading {url}"),
+        Origin::Git { url, commit } => format!("fetching {} of {url}", &commit[..12.min(commit.len())]),
+        Origin::Bootstrap(bootstrap) => format!("bootstrapping {}", bootstrap.suite),
+        Origin::Local { path } => format!("reading {}", path.display()),
+    }
+}
+
+async fn download(url: &str, sha256: &Digest, file: &Path) -> Result<(), Diagnostic> {
+    let (url, expected, file) = (url.to_owned(), sha256.clone(), file.to_path_buf());
+    let task = tokio::task::spawn_blocking(move || {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .timeout_connect(Some(std::time::Duration::from_secs(30)))
+            .timeout_recv_response(Some(std::time::Duration::from_secs(60)))
+            .user_agent(concat!("kolla/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .into();
+        let transient = |reason: String| {
+            Diagnostic::new(Class::Transient, format!("cannot download {url}: {reason}"))
+        };
+        let response = match agent.get(&url).call() {
+            Ok(response) => response,
+            Err(ureq::Error::StatusCode(code)) if code != 429 && code < 500 => {
+                return Err(Diagnostic::environment(format!("cannot download {url}: HTTP {code}"))
+                    .hint("check the URL in the definition"));
+            }
+            Err(error) => return Err(transient(error.to_string())),
+        };
+        let mut reader = response.into_body().into_with_config().limit(MAX_DOWNLOAD).reader();
+        let mut out = std::fs::File::create(&file).map_err(|e| full(&file, &e))?;
+        let mut hasher = <sha2::Sha256 as sha2::Digest>::new();
+        let mut buffer = vec![0; 128 * 1024];
+        loop {
+            let count = std::io::Read::read(&mut reader, &mut buffer)
+                .map_err(|e| transient(e.to_string()))?;
+            if count == 0 {
+                break;
+            }
+            sha2::Digest::update(&mut hasher, &buffer[..count]);
+            std::io::Write::write_all(&mut out, &buffer[..count]).map_err(|e| full(&file, &e))?;
+        }
+        let found = Digest::from_hasher(hasher);
+        if found != expected {
+            return Err(Diagnostic::definition(format!("{url} is not what was declared"))
+                .note(format!("expected {expected}"))
+                .note(format!("found    {found}"))
+                .hint("if the new content is wanted and trusted, write its digest into `sha256`"));
+        }
+        Ok(())
+    });
+    task.await.unwrap_or_else(|e| {
+        Err(Diagnostic::new(Class::Internal, format!("the download stopped: {e}")))
+    })
+}
+
+fn full(path: &Path, error: &std::io::Error) -> Diagnostic {
+    Diagnostic::environment(format!("cannot write {}: {error}", path.display()))
+        .hint("free some space there, or name another folder with --cache-dir")
+}
+
+async fn git(url: &str, commit: &str, scratch: &Path, file: &Path) -> Result<(), Diagnostic> {
+    let repository = scratch.join("repository");
+    let missing = "install git";
+    let git = |args: &[&std::ffi::OsStr]| {
+        let mut command = Command::new("git");
+        command
+            // Nothing of the user's own configuration or of the repository may run programs.
+            .args(["-c", "protocol.allow=never"])
+            .args(["-c", "protocol.https.allow=always", "-c", "protocol.http.allow=always"])
+            .args(["-c", "protocol.ssh.allow=always", "-c", "protocol.file.allow=always"])
+            .args(["-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false"])
+            .args(args)
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_LFS_SKIP_SMUDGE", "1");
+        command
+    };
+    let os = std::ffi::OsStr::new;
+    let failed = |what: &str| {
+        let what = what.to_owned();
+        move |output: &str| {
+            let offline = ["Could not resolve", "timed out", "Connection", "early EOF", "502", "503"]
+                .iter()
+                .any(|sign| output.contains(sign));
+            let class = if offline { Class::Transient } else { Class::Environment };
+            Diagnostic::new(class, what.clone())
+                .hint("check the repository and the commit in the definition")
+        }
+    };
+    let what = format!("cannot fetch {commit} of {url}");
+    let init = git(&[os("init"), os("--quiet"), os("--bare"), repository.as_os_str()]);
+    run(init, "git", missing, failed(&what)).await?;
+    let mut git_dir = std::ffi::OsString::from("--git-dir=");
+    git_dir.push(&repository);
+    let fetch = git(&[
+        &git_dir, os("fetch"), os("--quiet"), os("--depth=1"), os("--no-tags"), os("--"), os(url), os(commit),
+    ]);
+    run(fetch, "git", missing, failed(&what)).await?;
+    let mut output = std::ffi::OsString::from("--output=");
+    output.push(file);
+    let archive = git(&[&git_dir, os("archive"), os("--format=tar"), &output, os(commit)]);
+    run(archive, "git", missing, failed(&what)).await
+}
+
+/// Runs a tool to its end in a process group of its own. When the future is dropped the group is
+/// asked to end, so that the tool can take its temporary files and mounts away.
+async fn run(
+    mut command: Command,
+    name: &str,
+    missing: &str,
+    failed: impl FnOnce(&str) -> Diagnostic,
+) -> Result<(), Diagnostic> {
+    struct Group(Option<rustix::process::Pid>);
+    impl Drop for Group {
+        fn drop(&mut self) {
+            if let Some(pid) = self.0 {
+                let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::TERM);
+            }
+        }
+    }
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .env("LC_ALL", "C")
+        .process_group(0);
+    let not_installed = || Diagnostic::environment(format!("{name} is not installed")).hint(missing);
+    let mut child = command.spawn().map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => not_installed(),
+        _ => Diagnostic::environment(format!("cannot start {name}: {error}")),
+    })?;
+    let pid = child.id().and_then(|id| i32::try_from(id).ok());
+    let mut group = Group(pid.and_then(rustix::process::Pid::from_raw));
+    let mut output = Vec::new();
+    if let Some(stderr) = child.stderr.take() {
+        let mut stderr = stderr.take(1 << 20);
+        let _ = stderr.read_to_end(&mut output).await;
+    }
+    let status = child.wait().await;
+    group.0 = None;
+    let output = String::from_utf8_lossy(&output);
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        // What setpriv says and how it ends when the program is not there.
+        Ok(status) if status.code() == Some(127) => Err(not_installed()),
+        Ok(_) => {
+            let lines: Vec<&str> = output.lines().filter(|l| !l.trim().is_empty()).collect();
+            let tail = &lines[lines.len().saturating_sub(8)..];
+            Err(tail
+                .iter()
+                .fold(failed(&output), |problem, line| problem.note((*line).to_owned())))
+        }
+        Err(error) => Err(Diagnostic::environment(format!("{name} stopped: {error}"))),
+    }
+}

@@ -1,0 +1,145 @@
+//! Sending images to a registry.
+//!
+//! Owns the order, the credentials' way and the retries of pushing. An image is sent after its
+//! parents, so that the layers they share are mounted there instead of sent again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::{Credentials, Engine};
+use crate::event::{Activity, Ending, Event, Sink};
+use crate::graph::ImageGraph;
+use crate::model::{Diagnostic, Digest, ImageName, Reference};
+use crate::schedule::{self, Job, Outcome, RetryPolicy, retrying};
+
+/// Where credentials for a registry come from.
+pub trait Keychain: Send + Sync {
+    /// The credentials for a registry's address; none where it is used without any. Docker's own
+    /// registry is asked for by its historical name, `https://index.docker.io/v1/`.
+    ///
+    /// # Errors
+    /// When a configuration is unreadable or a helper fails; never with a secret in the message.
+    fn credentials(&self, registry: &str) -> Result<Option<Credentials>, Diagnostic>;
+}
+
+/// An image to send and all that it is to be called.
+#[derive(Debug, Clone)]
+pub struct PushItem {
+    /// The image.
+    pub image: ImageName,
+    /// Its references in the engine, all of one registry and one repository.
+    pub references: Vec<Reference>,
+}
+
+/// A reference that was sent, and the digest that it stands for.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Pushed {
+    /// What was sent.
+    pub reference: Reference,
+    /// The manifest's digest.
+    pub digest: Digest,
+}
+
+/// Sends images, `jobs` at once, and says how each ended, in the order of `items`.
+#[allow(clippy::too_many_arguments)]
+pub async fn push(
+    engine: &dyn Engine,
+    graph: &ImageGraph,
+    items: &[PushItem],
+    keychain: &dyn Keychain,
+    retry: &RetryPolicy,
+    jobs: usize,
+    sink: &dyn Sink,
+    cancel: &CancellationToken,
+) -> Vec<Outcome<Vec<Pushed>>> {
+    let position: BTreeMap<&ImageName, usize> =
+        items.iter().enumerate().map(|(i, item)| (&item.image, i)).collect();
+    let remaining = graph.remaining(|_| 1);
+    let work: Vec<Job> = items
+        .iter()
+        .map(|item| Job {
+            needs: graph
+                .parents(&item.image)
+                .into_iter()
+                .filter_map(|parent| position.get(parent).copied())
+                .collect(),
+            weight: remaining.get(&item.image).copied().unwrap_or(0),
+        })
+        .collect();
+    let outcomes = schedule::run(&work, jobs, cancel, |i| {
+        let item = &items[i];
+        async move {
+            let sent = one(engine, item, keychain, retry, sink).await;
+            let ending = match &sent {
+                Ok(pushed) => Ending::Done {
+                    pushed: pushed.first().map(|p| (p.reference.clone(), p.digest.clone())),
+                },
+                Err(problem) => Ending::Failed {
+                    class: problem.class(),
+                    problem: Arc::new(problem.clone()),
+                },
+            };
+            finished(sink, &item.image, ending);
+            sent
+        }
+    })
+    .await;
+    for (item, outcome) in items.iter().zip(&outcomes) {
+        let ending = match outcome {
+            Outcome::Blocked { by } => Ending::Blocked {
+                by: items[*by].image.clone(),
+            },
+            Outcome::Cancelled => Ending::Cancelled,
+            _ => continue,
+        };
+        finished(sink, &item.image, ending);
+    }
+    outcomes
+}
+
+fn finished(sink: &dyn Sink, image: &ImageName, ending: Ending) {
+    sink.emit(Event::Finished {
+        image: image.clone(),
+        activity: Activity::Push,
+        ending,
+    });
+}
+
+async fn one(
+    engine: &dyn Engine,
+    item: &PushItem,
+    keychain: &dyn Keychain,
+    retry: &RetryPolicy,
+    sink: &dyn Sink,
+) -> Result<Vec<Pushed>, Diagnostic> {
+    let mut all = Vec::new();
+    for reference in &item.references {
+        let address = reference
+            .registry()
+            .map_or("https://index.docker.io/v1/", |registry| registry.as_str());
+        let credentials = keychain.credentials(address)?;
+        let digest = retrying(retry, &item.image, sink, async |attempt| {
+            sink.emit(Event::Started {
+                image: item.image.clone(),
+                activity: Activity::Push,
+                attempt,
+            });
+            let progress = |done, total| {
+                sink.emit(Event::Progress {
+                    image: item.image.clone(),
+                    done,
+                    total,
+                });
+            };
+            Ok(engine.push(reference, credentials.as_ref(), &progress).await?)
+        })
+        .await?;
+        all.push(Pushed {
+            reference: reference.clone(),
+            digest,
+        });
+    }
+    Ok(all)
+}

@@ -1,0 +1,84 @@
+//! Tera's errors as diagnostics.
+
+use std::collections::HashMap;
+
+use tera::ErrorKind;
+
+use crate::model::{Diagnostic, Source, did_you_mean};
+
+/// Finds the place of an error in the text that the user wrote.
+pub(super) fn explain(error: &tera::Error, sources: &HashMap<String, Source>) -> Diagnostic {
+    let problem = match error.kind() {
+        ErrorKind::SyntaxError(report) | ErrorKind::RenderingError(report) => {
+            let problem = with_hint(report.message());
+            match sources.get(report.filename()) {
+                Some(source) => problem.at(source.location(report.span().range.clone())),
+                None => problem,
+            }
+        }
+        ErrorKind::MissingParent { current, parent } => {
+            let problem = Diagnostic::definition(format!("there is no template `{parent}` to extend"))
+                .maybe_hint(did_you_mean(parent, sources.keys().map(String::as_str)));
+            match sources.get(current) {
+                Some(source) => {
+                    let start = source.text().find(parent.as_str()).unwrap_or(0);
+                    problem.at(source.location(start..start + parent.len()))
+                }
+                None => problem,
+            }
+        }
+        ErrorKind::TemplateNotFound(name) => {
+            Diagnostic::definition(format!("there is no template `{name}`"))
+                .maybe_hint(did_you_mean(name, sources.keys().map(String::as_str)))
+        }
+        ErrorKind::Msg(text) => from_report(text, sources),
+        other => with_hint(&other.to_string()),
+    };
+    let mut problem = problem;
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        problem = problem.note(inner.to_string());
+        cause = inner.source();
+    }
+    problem
+}
+
+/// Our own functions put their hint behind a unit separator, since Tera carries text alone.
+fn with_hint(message: &str) -> Diagnostic {
+    let (message, hint) = match message.split_once('\u{1f}') {
+        Some((message, hint)) => (message, Some(hint.trim().to_owned())),
+        None => (message, None),
+    };
+    let mut message = message.trim().trim_end_matches('.').to_owned();
+    // Tera begins with a capital letter, our fragments do not.
+    let mut letters = message.chars();
+    if let (Some(first), Some(second)) = (letters.next(), letters.next())
+        && first.is_ascii_uppercase()
+        && (second.is_lowercase() || second == ' ')
+    {
+        message.replace_range(..1, &first.to_ascii_lowercase().to_string());
+    }
+    Diagnostic::definition(message).maybe_hint(hint)
+}
+
+/// Unknown filters, functions and components come as a finished report:
+/// `error: MESSAGE`, then `--> [NAME:LINE:COLUMN]`.
+fn from_report(text: &str, sources: &HashMap<String, Source>) -> Diagnostic {
+    let mut lines = text.lines().map(str::trim);
+    let message = lines
+        .clone()
+        .find_map(|line| line.strip_prefix("error: "))
+        .or_else(|| lines.clone().find(|line| !line.is_empty()))
+        .unwrap_or(text);
+    let problem = with_hint(message);
+    let place = lines.find_map(|line| {
+        let (_, place) = line.split_once("--> ")?;
+        let mut parts = place.trim_matches(['[', ']']).rsplitn(3, ':');
+        let (_column, line, name) = (parts.next()?, parts.next()?, parts.next()?);
+        Some(sources.get(name)?.line(line.parse().ok()?))
+    });
+    match place {
+        Some(place) => problem.at(place),
+        None => problem,
+    }
+}

@@ -1,0 +1,15 @@
+//! What people and machines are told about a fleet, a plan and a run.
+//!
+//! Pure functions from data to text: they neither print nor know whether there is a terminal.
+
+mod fleet;
+mod graph;
+mod plan;
+mod summary;
+mod table;
+
+pub use fleet::{fleet_json, fleet_names, fleet_table};
+pub use graph::{GraphFormat, graph_text};
+pub use plan::{plan_json, plan_table};
+pub use summary::{Failure, ImageReport, Status, Summary};
+pub use table::{human_seconds, human_size, table};

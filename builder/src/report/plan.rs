@@ -1,0 +1,67 @@
+use serde_json::json;
+
+use super::table::table;
+use crate::model::{ImageName, Reference};
+use crate::plan::{Action, Plan, Reason, engine_reference};
+
+/// A plan as a table: image, action, and the reason in a few words, or with `why` in full.
+pub fn plan_table(plan: &Plan, why: bool, width: Option<u16>) -> String {
+    let rows = plan
+        .images()
+        .iter()
+        .map(|planned| {
+            vec![
+                planned.image.to_string(),
+                planned.action.word().to_owned(),
+                reason(&planned.action, why),
+            ]
+        })
+        .collect();
+    table(width, &["IMAGE", "ACTION", if why { "WHY" } else { "REASON" }], rows)
+}
+
+/// The reason for an action: a few words, or every input that changed, one a line.
+pub(super) fn reason(action: &Action, all: bool) -> String {
+    match action {
+        Action::Reuse(_) => "unchanged".to_owned(),
+        Action::Skip => "nothing that is built needs it".to_owned(),
+        Action::Build(Reason::New) => "not built here before".to_owned(),
+        Action::Build(Reason::Gone) => "unchanged, but the engine has it no more".to_owned(),
+        Action::Build(Reason::Forced) => "--rebuild".to_owned(),
+        Action::Build(Reason::Changed(changes)) => {
+            let lines: Vec<String> = changes.iter().map(ToString::to_string).collect();
+            match lines.as_slice() {
+                [] => "unchanged, but the engine has it no more".to_owned(),
+                _ if all => lines.join("\n"),
+                [only] => only.clone(),
+                [first, rest @ ..] => format!("{first}, and {} more", rest.len()),
+            }
+        }
+    }
+}
+
+/// A plan as JSON; `docs/json.md` describes it.
+pub fn plan_json(plan: &Plan, tags: impl Fn(&ImageName) -> Vec<Reference>) -> serde_json::Value {
+    let images: Vec<_> = plan
+        .images()
+        .iter()
+        .map(|planned| {
+            let changes = match &planned.action {
+                Action::Build(Reason::Changed(changes)) => changes.as_slice(),
+                _ => &[],
+            };
+            json!({
+                "image": planned.image,
+                "service": planned.service,
+                "action": planned.action.word(),
+                "reason": reason(&planned.action, false),
+                "changes": changes,
+                "fingerprint": planned.fingerprint,
+                "engine_reference": engine_reference(&planned.image, &planned.fingerprint),
+                "parents": planned.parents,
+                "tags": tags(&planned.image),
+            })
+        })
+        .collect();
+    json!({ "schema": 1, "builds": plan.builds(), "images": images })
+}
