@@ -6,4 +6,5 @@
 
 pub mod model;
 pub mod event;
+pub mod dockerfile;
 pub mod engine;
