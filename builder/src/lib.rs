@@ -6,6 +6,14 @@
 
 pub mod model;
 pub mod event;
+pub mod archive;
+pub mod dockerfile;
 pub mod catalog;
-pub mod engine;
 pub mod render;
+pub mod graph;
+pub mod context;
+pub mod engine;
+pub mod plan;
+pub mod schedule;
+pub mod publish;
+pub mod report;

@@ -127,9 +127,11 @@ impl TarReader {
 impl Read for TarReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
+            if self.parts.is_empty() && !self.advance()? {
+                return Ok(0);
+            }
             let count = match self.parts.front_mut() {
-                None if self.advance()? => continue,
-                None => return Ok(0),
+                None => 0,
                 Some(Part::Bytes(bytes)) => bytes.read(buffer)?,
                 Some(Part::File(part)) => part.read(buffer)?,
             };

@@ -188,8 +188,10 @@ pub struct Bootstrap {
 }
 
 /// What `kolla.toml` changes of one image.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Customization {
+    /// The file that says so.
+    pub file: Source,
     /// Packages to install besides.
     pub packages_add: Vec<toml::Spanned<String>>,
     /// Packages not to install.

@@ -43,8 +43,6 @@ pub struct Customizations {
     pub vars: ::toml::Table,
     /// Changes of single images, by the name as written and its place.
     pub images: Vec<(String, Location, Customization)>,
-    /// The file that the customisations are written in.
-    pub file: Option<Source>,
 }
 
 impl Catalog {
@@ -102,7 +100,7 @@ impl Catalog {
             let known = images.keys().map(|n| n.as_str().to_owned()).collect::<Vec<_>>();
             match images.get_mut(name.as_str()) {
                 Some(image) => {
-                    problems.take(customize(image, change, custom.file.as_ref()));
+                    problems.take(customize(image, change));
                 }
                 None => problems.push(
                     Diagnostic::definition(format!("there is no image `{name}` to customise"))
@@ -586,11 +584,9 @@ fn bootstrap(table: &BootstrapTable, source: &Source) -> Result<Bootstrap, Diagn
 fn customize(
     image: &mut ImageDefinition,
     change: &Customization,
-    file: Option<&Source>,
 ) -> Result<(), Diagnostics> {
     let mut problems = Diagnostics::default();
-    let empty = Source::new("kolla.toml", "");
-    let file = file.unwrap_or(&empty);
+    let file = &change.file;
     for package in &change.packages_remove {
         let before = image.packages.len();
         image.packages.retain(|p| p != package.get_ref());

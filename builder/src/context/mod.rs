@@ -194,18 +194,17 @@ impl Assembly {
 
     /// COPY and ADD of paths that the context does not have fail here, not in the middle of a build.
     fn check_copies(&self, node: &Node, ignore: &Ignore) -> Result<(), Diagnostics> {
-        let source = node.rendered().dockerfile();
         let present: BTreeSet<String> = self
             .files
             .keys()
             .cloned()
             .chain(self.sources.iter().map(|s| s.to.clone()))
             .chain([DOCKERFILE.to_owned()])
-            .flat_map(|path| ancestors(&path).chain([path]).collect::<Vec<_>>())
+            .flat_map(|path| ancestors(&path).chain([path.clone()]).collect::<Vec<_>>())
             .collect();
         let mut problems = Diagnostics::default();
         for wanted in node.dockerfile().context_sources() {
-            if wanted.has_variable {
+            if wanted.variable {
                 continue;
             }
             let path = normal(&wanted.path);
@@ -222,7 +221,7 @@ impl Assembly {
                 continue;
             }
             let problem = Diagnostic::definition(format!("the context has no `{}`", wanted.path))
-                .at(source.location(wanted.span.clone()));
+                .at(wanted.location());
             problems.push(if ignore.excludes(&path) {
                 problem.hint("it is excluded by .dockerignore")
             } else {
@@ -361,8 +360,8 @@ fn local_files(path: &Path, to: &str) -> Result<Vec<(String, EntryKind)>, Diagno
 }
 
 /// The folders above a path: `a/b/c` has `a` and `a/b`.
-fn ancestors(path: &str) -> impl Iterator<Item = String> {
-    path.match_indices('/').map(|(i, _)| path[..i].to_owned()).collect::<Vec<_>>().into_iter()
+fn ancestors(path: &str) -> impl Iterator<Item = String> + use<'_> {
+    path.match_indices('/').map(|(i, _)| path[..i].to_owned())
 }
 
 /// A COPY source as a path of the context: without a leading `/`, `.` parts and a trailing `/`.

@@ -116,6 +116,16 @@ impl Error {
         }
     }
 
+    /// How long the other side asked to be left alone, where it did.
+    pub fn retry_after(&self) -> Option<std::time::Duration> {
+        match self {
+            Self::RegistryUnwell { retry_after, .. } => {
+                retry_after.map(std::time::Duration::from_secs)
+            }
+            _ => None,
+        }
+    }
+
     /// The same as a problem to show, with what to do about it.
     pub fn diagnostic(&self) -> Diagnostic {
         let problem = Diagnostic::new(self.class(), self.to_string());

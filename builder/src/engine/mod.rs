@@ -8,29 +8,19 @@ pub mod docker;
 mod error;
 
 use std::collections::BTreeMap;
-use std::io::Read;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 
 pub use error::Error;
 
+use crate::context::BuildContext;
 use crate::model::{Digest, ImageId, Platform, Reference};
-
-/// The build context of one image, as an uncompressed tar that can be read more than once.
-pub trait Context: Send + Sync {
-    /// Starts reading from the beginning.
-    ///
-    /// # Errors
-    /// Fails when a file of the context cannot be opened.
-    fn open(&self) -> std::io::Result<Box<dyn Read + Send>>;
-}
 
 /// One image to build.
 #[derive(Clone)]
 pub struct BuildRequest {
     /// The context; its Dockerfile is the entry `Dockerfile`.
-    pub context: Arc<dyn Context>,
+    pub context: BuildContext,
     /// Build arguments.
     pub args: BTreeMap<String, String>,
     /// Labels put on the image over those of its Dockerfile.

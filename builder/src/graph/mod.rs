@@ -261,18 +261,18 @@ fn node(rendered: Rendered, fleet: &resolve::Fleet, platform: &Platform) -> Resu
     args.extend(rendered.definition().args().clone());
     let mut uses = Vec::new();
     for image_use in problems.take(dockerfile.image_uses(&args)).into_iter().flatten() {
-        let target = match fleet.resolve(&image_use.reference) {
+        let target = match fleet.resolve(&image_use.image) {
             Ok(Target::Fleet(name)) => Parent::Fleet(name),
             Ok(Target::External(reference)) => Parent::External(reference),
             Err(problem) => {
-                problems.push(problem.at(image_use.location));
+                problems.push(problem.at(image_use.location()));
                 continue;
             }
         };
         uses.push(Use {
             target,
+            location: image_use.location(),
             span: image_use.span,
-            location: image_use.location,
         });
     }
     problems.or_ok(Node {

@@ -5,7 +5,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table};
 /// Columns whose header begins with `>` are aligned to the right.
 pub fn table(width: Option<u16>, headers: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_preset(comfy_table::presets::NOTHING);
+    table.load_style(comfy_table::presets::NOTHING);
     match width {
         Some(width) => {
             table.set_content_arrangement(ContentArrangement::Dynamic);

@@ -1,0 +1,285 @@
+//! The syntax of the command line; what it means is decided in `settings`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Builds and publishes a fleet of container images that depend on each other.
+#[derive(Debug, Parser)]
+#[command(
+    name = "kolla",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true,
+    after_help = "Examples:
+  kolla build                        build everything that has changed
+  kolla build --namespace me @nova   the images of nova, tagged me/<image>
+  kolla plan --why keystone          what would be built, and which input changed
+  kolla push --registry localhost:5000
+
+Exit status: 0 all is well; 1 an image failed; 2 a mistake in the command line, a
+definition or a template; 3 the engine, the network or the disk; 130 interrupted."
+)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) global: GlobalArgs,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct GlobalArgs {
+    /// The folder with `services/` in it [default: the nearest one above this]
+    #[arg(long, short = 'C', global = true, value_name = "DIR", help_heading = "Fleet")]
+    pub(super) root: Option<PathBuf>,
+    /// Read this file instead of the fleet's kolla.toml
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Fleet")]
+    pub(super) config: Option<PathBuf>,
+    /// Replace blocks of images' templates by those of this file; may be repeated
+    #[arg(long = "override", global = true, value_name = "FILE", help_heading = "Fleet")]
+    pub(super) overrides: Vec<PathBuf>,
+    /// Shadow files of services/ and templates/ by those below this folder; may be repeated
+    #[arg(long = "overlay", global = true, value_name = "DIR", help_heading = "Fleet")]
+    pub(super) overlays: Vec<PathBuf>,
+    /// Start from this image instead of bootstrapping one from the distribution's archive
+    #[arg(long, global = true, value_name = "REFERENCE", help_heading = "Fleet")]
+    pub(super) base_image: Option<String>,
+    /// The distribution's archive to bootstrap from [default: mmdebstrap's own]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Fleet")]
+    pub(super) mirror: Option<String>,
+    /// What to build for [default: this machine]
+    #[arg(long, global = true, value_name = "PLATFORM", help_heading = "Fleet")]
+    pub(super) platform: Option<String>,
+    /// The namespace to tag images in [default: kollaglue]
+    #[arg(long, short, global = true, value_name = "NAMESPACE", help_heading = "Names")]
+    pub(super) namespace: Option<String>,
+    /// The registry to tag images for, HOST[:PORT]
+    #[arg(long, global = true, value_name = "REGISTRY", help_heading = "Names")]
+    pub(super) registry: Option<String>,
+    /// The tag; may be repeated [default: the short commit id, `-dirty` where files differ from it]
+    #[arg(long = "tag", short, global = true, value_name = "TAG", help_heading = "Names")]
+    pub(super) tags: Vec<String>,
+    /// Allow the tag `latest` in the release namespace
+    #[arg(long, global = true, help_heading = "Names")]
+    pub(super) release: bool,
+    /// The engine's address, such as unix:///run/docker.sock [default: DOCKER_HOST, else the usual sockets]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Running")]
+    pub(super) engine_url: Option<String>,
+    /// How many images at once [default: the number of CPUs]
+    #[arg(long, short, global = true, value_name = "N", help_heading = "Running")]
+    pub(super) jobs: Option<String>,
+    /// How often a transient failure is tried again [default: 3]
+    #[arg(long, global = true, value_name = "N", help_heading = "Running")]
+    pub(super) retries: Option<String>,
+    /// Where sources, logs and records are kept [default: ~/.cache/kolla]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Running")]
+    pub(super) cache_dir: Option<PathBuf>,
+    /// Print everything that the steps print
+    #[arg(long, short, global = true, help_heading = "Output")]
+    pub(super) verbose: bool,
+    /// Print results and errors only
+    #[arg(long, short, global = true, conflicts_with = "verbose", help_heading = "Output")]
+    pub(super) quiet: bool,
+    /// Colours [default: auto, which means on a terminal]
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_default_value = true, help_heading = "Output")]
+    pub(super) color: ColorWhen,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum ColorWhen {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Build what has changed, and tag everything
+    #[command(after_help = "Examples:
+  kolla build
+  kolla build keystone 'nova-*'         these, and the parents they need
+  kolla build --push --registry localhost:5000
+  kolla build --rebuild --with-children base")]
+    Build(BuildArgs),
+    /// Show what `build` would do, and why
+    #[command(after_help = "Examples:
+  kolla plan
+  kolla plan --why keystone
+  kolla plan --format json | jq '.images[] | select(.action == \"build\") | .image'")]
+    Plan(PlanArgs),
+    /// List the images of the fleet
+    #[command(after_help = "Examples:
+  kolla list @nova
+  kolla list --format names 'heat-*'")]
+    List(ListArgs),
+    /// Show which image is made from which
+    #[command(after_help = "Examples:
+  kolla graph
+  kolla graph --format dot | dot -Tsvg > fleet.svg
+  kolla graph keystone")]
+    Graph(GraphArgs),
+    /// Write Dockerfiles and contexts to a folder, exactly as they would be sent
+    #[command(after_help = "Example:
+  kolla render keystone -o /tmp/out && less /tmp/out/keystone/Dockerfile")]
+    Render(RenderArgs),
+    /// Find every mistake that can be found without an engine
+    #[command(after_help = "Example:
+  kolla check && git commit")]
+    Check,
+    /// Push what was built
+    #[command(after_help = "Examples:
+  kolla push --registry localhost:5000
+  kolla push --namespace me keystone")]
+    Push(PushArgs),
+    /// Run the smoke tests of images that were built
+    #[command(after_help = "Examples:
+  kolla test
+  kolla test keystone '@nova'")]
+    Test(TestArgs),
+    /// Remove what this program left behind in the engine and the cache, and nothing else
+    #[command(after_help = "Example:
+  kolla clean --dry-run")]
+    Clean(CleanArgs),
+    /// Print the settings in force and where each comes from
+    Config(ConfigArgs),
+    /// Print completions for a shell
+    #[command(after_help = "Example:
+  kolla completions bash > /etc/bash_completion.d/kolla")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Which images.
+#[derive(Debug, Args)]
+pub(super) struct Patterns {
+    /// Images by name with `*`, `?`, `[...]`, or `@SERVICE` [default: all]
+    #[arg(value_name = "PATTERN")]
+    pub(super) patterns: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SelectionArgs {
+    #[command(flatten)]
+    pub(super) patterns: Patterns,
+    /// Leave out the images that the selected ones are made from
+    #[arg(long)]
+    pub(super) no_parents: bool,
+    /// Take what is made from the selected ones as well
+    #[arg(long)]
+    pub(super) with_children: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BuildArgs {
+    #[command(flatten)]
+    pub(super) selection: SelectionArgs,
+    /// Push when everything is built
+    #[arg(long)]
+    pub(super) push: bool,
+    /// Build the selected images even if nothing changed, without the engine's cache
+    #[arg(long)]
+    pub(super) rebuild: bool,
+    /// The form of the summary on standard output
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(super) format: TableFormat,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PlanArgs {
+    #[command(flatten)]
+    pub(super) selection: SelectionArgs,
+    /// Name every input that changed
+    #[arg(long)]
+    pub(super) why: bool,
+    /// Plan as `build --rebuild` would
+    #[arg(long)]
+    pub(super) rebuild: bool,
+    /// The form of the plan
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(super) format: TableFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum TableFormat {
+    Table,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    #[command(flatten)]
+    pub(super) patterns: Patterns,
+    /// The form of the list
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(super) format: ListFormat,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum ListFormat {
+    Table,
+    Json,
+    Names,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct GraphArgs {
+    #[command(flatten)]
+    pub(super) selection: SelectionArgs,
+    /// The form of the graph
+    #[arg(long, value_name = "FORMAT", default_value = "tree")]
+    pub(super) format: GraphFormatArg,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum GraphFormatArg {
+    Tree,
+    Dot,
+    Mermaid,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RenderArgs {
+    #[command(flatten)]
+    pub(super) patterns: Patterns,
+    /// The folder to write to, one folder an image
+    #[arg(long, short, value_name = "DIR")]
+    pub(super) output: PathBuf,
+    /// Leave out what would have to be fetched
+    #[arg(long)]
+    pub(super) no_sources: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PushArgs {
+    #[command(flatten)]
+    pub(super) patterns: Patterns,
+    /// The form of the summary on standard output
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(super) format: TableFormat,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TestArgs {
+    #[command(flatten)]
+    pub(super) patterns: Patterns,
+    /// The form of the summary on standard output
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(super) format: TableFormat,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CleanArgs {
+    /// Show what would be removed, and remove nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ConfigArgs {
+    /// The form of the settings
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(super) format: TableFormat,
+}
