@@ -11,6 +11,20 @@ pub enum Error {
         /// The system's words.
         reason: String,
     },
+    /// The system does not let this user speak to the engine.
+    #[error("access to the engine at {address} is refused: {reason}")]
+    Forbidden {
+        /// Where it is.
+        address: String,
+        /// The system's words.
+        reason: String,
+    },
+    /// No address was given, and none of the usual ones answers.
+    #[error("no engine answers: {}", listed(.tried))]
+    NoneAnswers {
+        /// What went wrong at each address, in the order they were tried.
+        tried: Vec<Error>,
+    },
     /// It answers, but cannot do what is needed.
     #[error("the engine at {address} cannot be used: {reason}")]
     Unsuitable {
@@ -37,6 +51,22 @@ pub enum Error {
         /// The engine's own words.
         message: String,
     },
+    /// The image that a Dockerfile starts from, or copies from, cannot be had.
+    #[error("the base image {reference} cannot be had: {message}")]
+    BaseImage {
+        /// As the Dockerfile names it.
+        reference: String,
+        /// The engine's own words.
+        message: String,
+    },
+    /// The network or a registry failed while the image that a Dockerfile starts from was fetched.
+    #[error("the base image {reference} could not be fetched: {message}")]
+    BaseImageUnwell {
+        /// As the Dockerfile names it.
+        reference: String,
+        /// The engine's own words.
+        message: String,
+    },
     /// A file of the build context could not be read while it was sent.
     #[error("cannot send the build context: {message}")]
     Context {
@@ -54,6 +84,14 @@ pub enum Error {
     NoSuchImage {
         /// The image.
         reference: String,
+    },
+    /// An image cannot be removed, since something in the engine stands on it.
+    #[error("{what} is in use: {message}")]
+    InUse {
+        /// The image or container.
+        what: String,
+        /// The engine's own words.
+        message: String,
     },
     /// The registry wants other credentials.
     #[error("{registry} refuses access: {message}")]
@@ -95,8 +133,18 @@ pub enum Error {
     },
 }
 
+fn listed(tried: &[Error]) -> String {
+    if tried.is_empty() {
+        return "there is no address to try".to_owned();
+    }
+    let words: Vec<_> = tried.iter().map(ToString::to_string).collect();
+    words.join("; ")
+}
+
 fn exit_status(status: Option<i64>) -> String {
-    status.map(|s| format!(" with status {s}")).unwrap_or_default()
+    status
+        .map(|s| format!(" with status {s}"))
+        .unwrap_or_default()
 }
 
 impl Error {
@@ -105,8 +153,14 @@ impl Error {
         match self {
             Self::Step { .. } | Self::Refused { .. } => Class::Build,
             Self::Context { .. } => Class::Definition,
-            Self::RegistryUnwell { .. } | Self::Connection { .. } => Class::Transient,
+            Self::RegistryUnwell { .. }
+            | Self::BaseImageUnwell { .. }
+            | Self::Connection { .. } => Class::Transient,
             Self::Unreachable { .. }
+            | Self::Forbidden { .. }
+            | Self::NoneAnswers { .. }
+            | Self::BaseImage { .. }
+            | Self::InUse { .. }
             | Self::Unsuitable { .. }
             | Self::DiskFull { .. }
             | Self::NoSuchImage { .. }
@@ -128,33 +182,110 @@ impl Error {
 
     /// The same as a problem to show, with what to do about it.
     pub fn diagnostic(&self) -> Diagnostic {
-        let problem = Diagnostic::new(self.class(), self.to_string());
+        if let Self::NoneAnswers { tried } = self {
+            return none_answers(tried);
+        }
+        let problem = Diagnostic::new(self.class(), self.to_string()).maybe_hint(self.hint());
         match self {
-            Self::Unreachable { .. } => problem
-                .hint("start Docker or Podman's socket, or name another engine with --engine-url or DOCKER_HOST"),
-            Self::Unsuitable { .. } => {
-                problem.hint("Docker Engine 20.10 or later or Podman 4 or later is needed")
-            }
-            Self::DiskFull { .. } => problem.hint(
-                "free space where the engine keeps its data (`kolla clean`, `docker system prune`), then run the same command again: finished images are kept",
-            ),
-            Self::NoSuchImage { .. } => {
-                problem.hint("build it first, with the same tag and namespace: `kolla build`")
-            }
-            Self::Unauthorized { registry, .. } => problem.hint(format!(
-                "log in with `docker login {registry}`, and check that the account may push to this namespace"
-            )),
-            Self::RegistryUnwell { .. } => {
-                problem.hint("the registry may be overloaded: `kolla push` sends only what is missing")
-            }
-            Self::Step { message, .. } => {
-                if message.is_empty() {
-                    problem
-                } else {
-                    problem.note(message.clone())
-                }
-            }
+            Self::Step { message, .. } if !message.is_empty() => problem.note(message.clone()),
             _ => problem,
         }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Unreachable { .. } | Self::NoneAnswers { .. } => {
+                "start Docker or Podman's socket, or name another engine with --engine-url or DOCKER_HOST"
+            }
+            Self::Forbidden { .. } => {
+                "run as root, or add the user to the group that owns the socket \
+                 (`sudo usermod -aG docker $USER`) and log in again"
+            }
+            Self::Unsuitable { .. } => {
+                "Docker Engine 20.10 or later or Podman 4 or later is needed"
+            }
+            Self::DiskFull { .. } => {
+                "free space where the engine keeps its data (`kolla clean`, `docker system prune`), \
+                 then run the same command again: finished images are kept"
+            }
+            Self::NoSuchImage { .. } => {
+                "build it first, with the same tag and namespace: `kolla build`"
+            }
+            Self::BaseImage { reference, .. } => {
+                return Some(format!(
+                    "check the name, pull it into the engine (`docker pull {reference}`), or log in \
+                     to its registry"
+                ));
+            }
+            Self::BaseImageUnwell { .. } => {
+                "check that the engine reaches the registry, or load the image into the engine beforehand"
+            }
+            Self::InUse { .. } => "remove the containers that use it first",
+            Self::Unauthorized { registry, .. } => {
+                return Some(format!(
+                    "log in with `docker login {registry}`, and check that the account may push to \
+                     this namespace"
+                ));
+            }
+            Self::RegistryUnwell { .. } => {
+                "the registry may be overloaded: `kolla push` sends only what is missing"
+            }
+            Self::RegistryRefused { registry, message }
+                if message.contains("HTTP response to HTTPS client") =>
+            {
+                return Some(format!(
+                    "the registry speaks plain HTTP: list {registry} as insecure in the engine's \
+                     configuration (`insecure-registries` for Docker, registries.conf for Podman)"
+                ));
+            }
+            Self::Connection { .. } => {
+                "see whether the engine still runs and what its own log says, then run the same \
+                 command again"
+            }
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+/// One note per address, and the hints of what went wrong there, each once.
+fn none_answers(tried: &[Error]) -> Diagnostic {
+    let mut problem = Diagnostic::environment("no container engine answers");
+    let mut hints: Vec<String> = Vec::new();
+    for error in tried {
+        problem = problem.note(error.to_string());
+        hints.extend(error.hint().filter(|hint| !hints.contains(hint)));
+    }
+    hints.into_iter().fold(problem, Diagnostic::hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_address_that_was_tried_is_shown() {
+        let error = Error::NoneAnswers {
+            tried: vec![
+                Error::Unreachable {
+                    address: "unix:///a".into(),
+                    reason: "there is no such socket".into(),
+                },
+                Error::Forbidden {
+                    address: "unix:///b".into(),
+                    reason: "permission denied".into(),
+                },
+            ],
+        };
+        let problem = error.diagnostic();
+        assert_eq!(problem.notes().len(), 2);
+        assert!(problem.hints().iter().any(|h| h.contains("--engine-url")));
+        assert!(
+            problem
+                .hints()
+                .iter()
+                .any(|h| h.contains("usermod -aG docker"))
+        );
+        assert!(error.to_string().contains("unix:///a") && error.to_string().contains("unix:///b"));
     }
 }

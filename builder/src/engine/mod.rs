@@ -173,4 +173,8 @@ pub trait Engine: Send + Sync {
 
     /// Removes one of them.
     async fn remove(&self, leftover: &Leftover) -> Result<(), Error>;
+
+    /// Waits until what dropped futures left to be cleaned up is gone. To be called before the
+    /// program ends; nothing may be under way beside it.
+    async fn settle(&self) {}
 }

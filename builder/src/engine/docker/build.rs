@@ -1,0 +1,187 @@
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+
+use bollard::models::BuildInfo;
+use bollard::query_parameters::{BuildImageOptions, BuilderVersion};
+use futures_util::{Stream, StreamExt};
+
+use super::super::{BuildEvent, BuildRequest, Error};
+use super::progress::Progress;
+use super::{Builder, Docker, PATIENCE, classify, feed};
+use crate::model::ImageId;
+
+type Events<'a> = &'a (dyn Fn(BuildEvent) + Send + Sync);
+
+/// How one attempt to build failed.
+enum Failed {
+    /// BuildKit is not to be had here, and nothing was built yet.
+    NoBuildKit,
+    /// For this reason.
+    Because(Error),
+}
+
+impl Docker {
+    pub(super) async fn build_image(
+        &self,
+        request: &BuildRequest,
+        events: Events<'_>,
+    ) -> Result<ImageId, Error> {
+        let built = match self.attempt(request, self.builder(), events).await {
+            Err(Failed::NoBuildKit) => {
+                self.no_buildkit.store(true, Ordering::Relaxed);
+                self.attempt(request, Builder::Classic, events).await
+            }
+            other => other,
+        };
+        let image = match built {
+            Ok(image) => image,
+            Err(Failed::Because(error)) => return Err(error),
+            Err(Failed::NoBuildKit) => {
+                return Err(Error::Engine {
+                    message: "it asks for BuildKit where none was used".to_owned(),
+                });
+            }
+        };
+        let reference = request.reference.to_string();
+        // The builder says what it made; the tag may have been taken by another build meanwhile,
+        // and some engines lose it.
+        match self.inspect(&reference).await {
+            Ok(id) if image.as_ref().is_none_or(|image| *image == id) => Ok(id),
+            Ok(_) | Err(Error::NoSuchImage { .. }) if image.is_some() => {
+                let image = image.unwrap_or_else(|| ImageId::new(reference.clone()));
+                let id = self.inspect(image.as_str()).await?;
+                self.tag_image(&id, &request.reference).await?;
+                Ok(id)
+            }
+            other => other,
+        }
+    }
+
+    async fn attempt(
+        &self,
+        request: &BuildRequest,
+        builder: Builder,
+        events: Events<'_>,
+    ) -> Result<Option<ImageId>, Failed> {
+        let client = self.client.clone().with_timeout(PATIENCE);
+        let (body, fed) = feed::start(request.context.clone(), !self.address.is_local());
+        let options = self.options(request, builder);
+        let stream = client.build_image(options, None, Some(bollard::body_try_stream(body)));
+        let mut progress = Progress::new(events);
+        match follow(stream, fed, &mut progress).await {
+            Ok(()) => {
+                progress.finish();
+                Ok(progress.image().map(ImageId::new))
+            }
+            Err(End::Context(error)) => Err(Failed::Because(error)),
+            Err(End::Engine(error)) => {
+                progress.finish();
+                let nothing_built = progress.step().is_none();
+                Err(explain(
+                    error,
+                    &progress,
+                    builder == Builder::BuildKit && nothing_built,
+                ))
+            }
+        }
+    }
+
+    fn options(&self, request: &BuildRequest, builder: Builder) -> BuildImageOptions {
+        let map = |map: &std::collections::BTreeMap<String, String>| -> HashMap<_, _> {
+            map.iter().map(|(k, v)| (k.clone(), v.clone())).collect()
+        };
+        let own = self.platform.to_string();
+        let wanted = request.platform.to_string();
+        let foreign = wanted != own && !wanted.starts_with(&format!("{own}/"));
+        let buildkit = builder == Builder::BuildKit;
+        BuildImageOptions {
+            t: Some(request.reference.to_string()),
+            nocache: !request.cache,
+            rm: true,
+            forcerm: true,
+            buildargs: Some(map(&request.args)),
+            labels: Some(map(&request.labels)),
+            // An engine asked for its own platform by name may look for it in a registry.
+            platform: if foreign { wanted } else { String::new() },
+            version: if buildkit {
+                BuilderVersion::BuilderBuildKit
+            } else {
+                BuilderVersion::BuilderV1
+            },
+            session: buildkit.then(|| format!("kolla-{:032x}", rand::random::<u128>())),
+            ..BuildImageOptions::default()
+        }
+    }
+}
+
+/// How following a build ended.
+enum End {
+    Context(Error),
+    Engine(bollard::errors::Error),
+}
+
+/// Hands every message to `progress` until the engine has nothing more to say or the context
+/// cannot be read.
+async fn follow<E: FnMut(BuildEvent)>(
+    stream: impl Stream<Item = Result<BuildInfo, bollard::errors::Error>>,
+    mut fed: feed::Fed,
+    progress: &mut Progress<E>,
+) -> Result<(), End> {
+    let mut stream = std::pin::pin!(stream);
+    let mut reading = true;
+    loop {
+        tokio::select! {
+            biased;
+            end = &mut fed, if reading => {
+                reading = false;
+                match end {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => return Err(End::Context(error)),
+                    Err(_) => {
+                        return Err(End::Context(Error::Context {
+                            message: "reading it ended early".to_owned(),
+                        }));
+                    }
+                }
+            }
+            message = stream.next() => match message {
+                Some(Ok(message)) => progress.take(message),
+                Some(Err(error)) => {
+                    // Half a context also ends the connection: its cause is the better answer.
+                    return match fed.try_recv() {
+                        Ok(Err(cause)) => Err(End::Context(cause)),
+                        _ => Err(End::Engine(error)),
+                    };
+                }
+                None => return Ok(()),
+            },
+        }
+    }
+}
+
+fn explain<E: FnMut(BuildEvent)>(
+    error: bollard::errors::Error,
+    progress: &Progress<E>,
+    may_lack_buildkit: bool,
+) -> Failed {
+    use bollard::errors::Error as Bollard;
+    let (message, refused) = match &error {
+        Bollard::DockerStreamError { error } => (error, false),
+        Bollard::DockerResponseServerError {
+            status_code,
+            message,
+        } => (message, (400..500).contains(status_code)),
+        _ => return Failed::Because(classify::request(error, "the build")),
+    };
+    if may_lack_buildkit && classify::lacks_buildkit(message) {
+        return Failed::NoBuildKit;
+    }
+    let recent: Vec<_> = progress.recent().collect();
+    Failed::Because(classify::build(&classify::Failure {
+        message,
+        refused,
+        step: progress.step(),
+        pulling: progress.pulling(),
+        recent: &recent,
+    }))
+}
