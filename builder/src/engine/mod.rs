@@ -8,6 +8,8 @@ pub mod docker;
 mod error;
 
 use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -16,11 +18,26 @@ pub use error::Error;
 use crate::context::BuildContext;
 use crate::model::{Digest, ImageId, Platform, Reference};
 
+/// The build context of one image, as an uncompressed tar that can be read more than once.
+pub trait Context: Send + Sync {
+    /// Starts reading from the beginning.
+    ///
+    /// # Errors
+    /// Fails when a file of the context cannot be opened.
+    fn open(&self) -> std::io::Result<Box<dyn Read + Send>>;
+}
+
+impl Context for BuildContext {
+    fn open(&self) -> std::io::Result<Box<dyn Read + Send>> {
+        Ok(BuildContext::open(self))
+    }
+}
+
 /// One image to build.
 #[derive(Clone)]
 pub struct BuildRequest {
     /// The context; its Dockerfile is the entry `Dockerfile`.
-    pub context: BuildContext,
+    pub context: Arc<dyn Context>,
     /// Build arguments.
     pub args: BTreeMap<String, String>,
     /// Labels put on the image over those of its Dockerfile.

@@ -158,7 +158,7 @@ impl Builder<'_> {
         let assembly = self.assemblies.get(image).ok_or_else(missing)?;
         let context = complete(assembly, &self.dockerfile(image), self.fetcher, self.sink).await?;
         Ok(BuildRequest {
-            context,
+            context: Arc::new(context),
             args: node.rendered().definition().args().clone(),
             labels: BTreeMap::from([
                 (FINGERPRINT_LABEL.to_owned(), planned.fingerprint.to_string()),
