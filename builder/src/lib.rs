@@ -1,7 +1,7 @@
 //! Kolla builds, gates and publishes a fleet of container images that depend on each other.
 //!
 //! Data flows one way: `catalog` -> `render` -> `graph` -> `context` -> `plan` -> `schedule` ->
-//! `publish` -> `report`. A module imports only from those above its own in the list below; a test
+//! `publish` -> `report`, and `cli` puts them together. A module imports only from those above its own in the list below; a test
 //! holds it to that.
 
 pub mod model;
@@ -17,3 +17,4 @@ pub mod plan;
 pub mod schedule;
 pub mod publish;
 pub mod report;
+pub mod cli;

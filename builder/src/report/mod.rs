@@ -10,6 +10,6 @@ mod table;
 
 pub use fleet::{fleet_json, fleet_names, fleet_table};
 pub use graph::{GraphFormat, graph_text};
-pub use plan::{plan_json, plan_table};
+pub use plan::{plan_json, plan_table, reason};
 pub use summary::{Failure, ImageReport, Status, Summary};
 pub use table::{human_seconds, human_size, table};

@@ -13,15 +13,20 @@ pub fn plan_table(plan: &Plan, why: bool, width: Option<u16>) -> String {
             vec![
                 planned.image.to_string(),
                 planned.action.word().to_owned(),
-                reason(&planned.action, why),
+                words(&planned.action, why),
             ]
         })
         .collect();
     table(width, &["IMAGE", "ACTION", if why { "WHY" } else { "REASON" }], rows)
 }
 
+/// The reason for an action in a few words.
+pub fn reason(action: &Action) -> String {
+    words(action, false)
+}
+
 /// The reason for an action: a few words, or every input that changed, one a line.
-pub(super) fn reason(action: &Action, all: bool) -> String {
+fn words(action: &Action, all: bool) -> String {
     match action {
         Action::Reuse(_) => "unchanged".to_owned(),
         Action::Skip => "nothing that is built needs it".to_owned(),
@@ -54,7 +59,7 @@ pub fn plan_json(plan: &Plan, tags: impl Fn(&ImageName) -> Vec<Reference>) -> se
                 "image": planned.image,
                 "service": planned.service,
                 "action": planned.action.word(),
-                "reason": reason(&planned.action, false),
+                "reason": reason(&planned.action),
                 "changes": changes,
                 "fingerprint": planned.fingerprint,
                 "engine_reference": engine_reference(&planned.image, &planned.fingerprint),

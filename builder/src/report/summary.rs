@@ -60,6 +60,8 @@ pub enum Status {
     Reused,
     /// It was sent to the registry.
     Pushed,
+    /// Its smoke test succeeded.
+    Tested,
     /// It was not needed.
     Skipped,
     /// It failed.
@@ -76,6 +78,7 @@ impl Status {
             Self::Built => "built",
             Self::Reused => "reused",
             Self::Pushed => "pushed",
+            Self::Tested => "tested",
             Self::Skipped => "skipped",
             Self::Failed => "FAILED",
             Self::Blocked => "blocked",
@@ -138,10 +141,11 @@ impl Summary {
 
     /// One line that says it all: "2 built, 18 reused in 12 s".
     pub fn line(&self) -> String {
-        const ORDER: [Status; 7] = [
+        const ORDER: [Status; 8] = [
             Status::Built,
             Status::Reused,
             Status::Pushed,
+            Status::Tested,
             Status::Skipped,
             Status::Failed,
             Status::Blocked,

@@ -1,0 +1,265 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::super::args::{BuildArgs, TableFormat};
+use super::super::console::Console;
+use super::super::durations::Durations;
+use super::super::fleet::{self, Fleet, Naming};
+use super::super::keychain::DockerKeychain;
+use super::super::logs::Logs;
+use super::super::progress;
+use super::super::settings::Settings;
+use super::super::timing::Timing;
+use super::super::{Ending, Environment};
+use super::session::{self, Session};
+use crate::event::{Activity, Event, Sink};
+use crate::graph::{Selection, SelectionOptions};
+use crate::model::{Diagnostics, ImageName};
+use crate::plan::{Action, Plan};
+use crate::publish::{self, PushItem};
+use crate::report::{Failure, ImageReport, Status, Summary};
+use crate::schedule::{BuildOptions, Builder, Built, Outcome};
+
+/// Every receiver of events, each by reference.
+pub(super) struct Sinks<'a>(pub(super) Vec<&'a dyn Sink>);
+
+impl Sink for Sinks<'_> {
+    fn emit(&self, event: Event) {
+        for sink in &self.0 {
+            sink.emit(event.clone());
+        }
+    }
+}
+
+pub(in super::super) async fn run(
+    args: &BuildArgs,
+    settings: &Settings,
+    environment: &Environment,
+    console: &Console,
+) -> Result<Ending, Diagnostics> {
+    let begun = Instant::now();
+    let fleet = fleet::load(settings)?;
+    let options = SelectionOptions {
+        no_parents: args.selection.no_parents,
+        with_children: args.selection.with_children,
+    };
+    let selection = Selection::new(&fleet.graph, &args.selection.patterns.patterns, options)?;
+    let naming = Naming::new(settings)?;
+    let session = Session::open(settings, environment).await?;
+    let plan = session.plan(&fleet, &selection, args.rebuild).await?;
+    let cancel = session::cancel_on_signal(console);
+    let logs = Logs::new(&settings.cache_dir, std::time::SystemTime::now());
+    let timing = Timing::default();
+    let durations = Durations::load(&settings.cache_dir);
+
+    let outcomes = {
+        let progress = progress::sink(console, plan.builds());
+        let sinks = Sinks(vec![&*progress, &logs, &timing]);
+        let fetcher = session::fetcher(settings);
+        let builder = Builder {
+            engine: &*session.engine,
+            graph: &fleet.graph,
+            assemblies: &fleet.assemblies,
+            fingerprints: &fleet.fingerprints,
+            fetcher: &fetcher,
+            records: &session.records,
+            sink: &sinks,
+            options: BuildOptions {
+                jobs: settings.jobs,
+                platform: settings.platform.clone(),
+                retry: settings.retry,
+            },
+        };
+        let tags = |image: &ImageName| naming.references(settings, image);
+        builder.run(&plan, tags, |image| durations.of(image), &cancel).await
+    };
+    durations.store(plan.images().iter().zip(&outcomes).filter_map(|(planned, outcome)| {
+        outcome.done()?;
+        Some((planned.image.clone(), timing.seconds(&planned.image, Activity::Build)?))
+    }));
+
+    let mut images = reports(&plan, &outcomes, settings, &naming, &timing, &logs);
+    let mut ok = images.iter().all(|i| i.failure.is_none()) && !cancel.is_cancelled();
+    if args.push && ok {
+        push(&mut images, &fleet, &selection, &session, settings, environment, console, &cancel).await;
+        ok = images.iter().all(|i| i.failure.is_none()) && !cancel.is_cancelled();
+    } else if args.push {
+        console.say("\nnothing was pushed: not everything was built");
+    }
+    add_sizes(&mut images, &session).await;
+    let summary = Summary {
+        schema: 1,
+        command: "build",
+        ok,
+        engine: session.engine_line(),
+        seconds: begun.elapsed().as_secs_f64(),
+        images,
+    };
+    finish(&summary, args.format, console)?;
+    failures(&plan, &outcomes, &logs, console);
+    Ok(session::ending(&summary.images, cancel.is_cancelled()))
+}
+
+/// The table or the JSON on standard output, and the line that says it all.
+pub(super) fn finish(
+    summary: &Summary,
+    format: TableFormat,
+    console: &Console,
+) -> Result<(), Diagnostics> {
+    match format {
+        TableFormat::Table => {
+            console.result(&summary.table(console.width()))?;
+            console.say(&format!("\n{}", summary.line()));
+        }
+        TableFormat::Json => {
+            let text = serde_json::to_string_pretty(summary).map_err(|e| {
+                crate::model::Diagnostic::new(crate::model::Class::Internal, e.to_string())
+            })?;
+            console.result(&format!("{text}\n"))?;
+        }
+    }
+    Ok(())
+}
+
+fn reports(
+    plan: &Plan,
+    outcomes: &[Outcome<Built>],
+    settings: &Settings,
+    naming: &Naming,
+    timing: &Timing,
+    logs: &Logs,
+) -> Vec<ImageReport> {
+    let mut reports = Vec::new();
+    for (planned, outcome) in plan.images().iter().zip(outcomes) {
+        let (status, failure) = match outcome {
+            Outcome::Done(_) => match planned.action {
+                Action::Build(_) => (Status::Built, None),
+                Action::Reuse(_) => (Status::Reused, None),
+                Action::Skip => (Status::Skipped, None),
+            },
+            Outcome::Failed(problem) => (Status::Failed, Some(session::failure(problem))),
+            Outcome::Blocked { by } => {
+                let by = plan.images()[*by].image.clone();
+                let failure = Failure {
+                    class: crate::model::Class::Build,
+                    message: format!("`{by}`, which it is made from, failed"),
+                    hints: Vec::new(),
+                    blocked_by: Some(by),
+                };
+                (Status::Blocked, Some(failure))
+            }
+            Outcome::Cancelled => (Status::Cancelled, None),
+        };
+        let tagged = matches!(status, Status::Built | Status::Reused);
+        reports.push(ImageReport {
+            image: planned.image.clone(),
+            service: planned.service.clone(),
+            status,
+            reason: crate::report::reason(&planned.action),
+            seconds: timing.seconds(&planned.image, Activity::Build),
+            size: None,
+            id: outcome.done().and_then(|built| built.id.clone()),
+            fingerprint: planned.fingerprint.clone(),
+            tags: if tagged { naming.references(settings, &planned.image) } else { Vec::new() },
+            pushed: Vec::new(),
+            failure,
+            log: logs.path(&planned.image),
+        });
+    }
+    reports
+}
+
+async fn add_sizes(images: &mut [ImageReport], session: &Session) {
+    // A table without sizes is better than none when the engine has gone away meanwhile.
+    let Ok(stored) = session.stored().await else {
+        return;
+    };
+    let sizes: HashMap<_, _> = stored.iter().map(|s| (&s.id, s.size)).collect();
+    for image in images {
+        image.size = image.id.as_ref().and_then(|id| sizes.get(id).copied());
+    }
+}
+
+/// Pushes the chosen images, and writes what came of it into their reports.
+#[allow(clippy::too_many_arguments)]
+pub(super) async fn push(
+    images: &mut [ImageReport],
+    fleet: &Fleet,
+    selection: &Selection,
+    session: &Session,
+    settings: &Settings,
+    environment: &Environment,
+    console: &Console,
+    cancel: &tokio_util::sync::CancellationToken,
+) {
+    let items: Vec<PushItem> = images
+        .iter()
+        .filter(|i| selection.chosen().contains(&i.image))
+        .map(|i| PushItem {
+            image: i.image.clone(),
+            references: i.tags.clone(),
+        })
+        .collect();
+    let outcomes = {
+        let progress = progress::sink(console, items.len());
+        publish::push(
+            &*session.engine,
+            &fleet.graph,
+            &items,
+            &DockerKeychain::new(environment),
+            &settings.retry,
+            settings.jobs.max(4),
+            &*progress,
+            cancel,
+        )
+        .await
+    };
+    for (item, outcome) in items.iter().zip(outcomes) {
+        let Some(report) = images.iter_mut().find(|i| i.image == item.image) else {
+            continue;
+        };
+        match outcome {
+            Outcome::Done(pushed) => report.pushed = pushed,
+            Outcome::Failed(problem) => {
+                console.error_text(&format!("\n{}", super::super::diagnostics::render(&problem, false)));
+                report.status = Status::Failed;
+                report.failure = Some(session::failure(&problem));
+            }
+            Outcome::Blocked { by } => {
+                report.status = Status::Blocked;
+                report.failure = Some(Failure {
+                    class: crate::model::Class::Environment,
+                    message: format!("`{}` could not be pushed", items[by].image),
+                    hints: Vec::new(),
+                    blocked_by: Some(items[by].image.clone()),
+                });
+            }
+            Outcome::Cancelled => report.status = Status::Cancelled,
+        }
+    }
+}
+
+/// Says in the end what failed: the image, its step, the last lines of its log, and what to do.
+fn failures(plan: &Plan, outcomes: &[Outcome<Built>], logs: &Logs, console: &Console) {
+    for (planned, outcome) in plan.images().iter().zip(outcomes) {
+        let Outcome::Failed(problem) = outcome else {
+            continue;
+        };
+        let (step, lines) = logs.tail(&planned.image);
+        let mut text = format!("\n{} failed", planned.image);
+        if !step.is_empty() {
+            text.push_str(&format!(" at {step}"));
+        }
+        text.push('\n');
+        for line in &lines {
+            text.push_str(&format!("    {line}\n"));
+        }
+        let mut problem = Arc::unwrap_or_clone(Arc::clone(problem));
+        if let Some(log) = logs.path(&planned.image) {
+            problem = problem.note(format!("the whole log: {}", log.display()));
+        }
+        text.push_str(&super::super::diagnostics::render(&problem, false));
+        console.error_text(&text);
+    }
+}

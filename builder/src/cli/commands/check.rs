@@ -1,0 +1,20 @@
+use super::super::Ending;
+use super::super::console::Console;
+use super::super::fleet;
+use super::super::settings::Settings;
+use crate::model::Diagnostics;
+
+pub(in super::super) fn run(settings: &Settings, console: &Console) -> Result<Ending, Diagnostics> {
+    let fleet = fleet::load(settings)?;
+    let services: std::collections::BTreeSet<_> = fleet
+        .graph
+        .nodes()
+        .map(|n| n.rendered().definition().service())
+        .collect();
+    console.say(&format!(
+        "{} images of {} services: no mistake found",
+        fleet.graph.len(),
+        services.len()
+    ));
+    Ok(Ending::Good)
+}

@@ -1,0 +1,73 @@
+use std::path::Path;
+
+use super::super::args::CleanArgs;
+use super::super::console::Console;
+use super::super::lock;
+use super::super::settings::Settings;
+use super::super::{Ending, Environment};
+use super::session;
+use crate::model::{Diagnostics, Reference};
+use crate::plan::FINGERPRINT_LABEL;
+use crate::report::{human_size, table};
+
+/// Takes away: containers and untagged images of interrupted runs; images that only this program
+/// still has a name for; half-fetched sources. An image that anybody has tagged stays.
+pub(in super::super) async fn run(
+    args: &CleanArgs,
+    settings: &Settings,
+    environment: &Environment,
+    console: &Console,
+) -> Result<Ending, Diagnostics> {
+    let _lock = lock::exclusive(&settings.cache_dir)?;
+    let engine = session::connect(settings, environment).await?;
+    let mut problems = Diagnostics::default();
+    let mut rows = Vec::new();
+
+    let images = engine.images(FINGERPRINT_LABEL).await.map_err(|e| e.diagnostic())?;
+    for image in &images {
+        let only_ours = !image.references.is_empty() && image.references.iter().all(Reference::is_internal);
+        if !only_ours {
+            continue;
+        }
+        for reference in &image.references {
+            if !args.dry_run {
+                problems.take(engine.untag(reference).await.map_err(|e| e.diagnostic()));
+            }
+            rows.push(vec!["image".into(), reference.to_string(), human_size(image.size)]);
+        }
+    }
+    for leftover in engine.leftovers(FINGERPRINT_LABEL).await.map_err(|e| e.diagnostic())? {
+        if !args.dry_run {
+            problems.take(engine.remove(&leftover).await.map_err(|e| e.diagnostic()));
+        }
+        rows.push(vec![
+            leftover.kind.into(),
+            leftover.description.clone(),
+            human_size(leftover.size),
+        ]);
+    }
+    for partial in partials(&settings.cache_dir.join("sources")) {
+        if !args.dry_run {
+            let _ = std::fs::remove_dir_all(&partial);
+        }
+        rows.push(vec!["partial".into(), partial.display().to_string(), String::new()]);
+    }
+
+    let word = if args.dry_run { "would remove" } else { "removed" };
+    if rows.is_empty() {
+        console.say("nothing is left over");
+    } else {
+        let count = rows.len();
+        console.result(&table(console.width(), &["KIND", "WHAT", ">SIZE"], rows))?;
+        console.say(&format!("\n{word} {count}"));
+    }
+    problems.or_ok(Ending::Good)
+}
+
+fn partials(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    entries
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("partial-"))
+        .map(|entry| entry.path())
+        .collect()
+}

@@ -1,0 +1,13 @@
+//! One file a command.
+
+pub(super) mod build;
+pub(super) mod check;
+pub(super) mod clean;
+pub(super) mod config;
+pub(super) mod graph;
+pub(super) mod list;
+pub(super) mod plan;
+pub(super) mod push;
+pub(super) mod render;
+mod session;
+pub(super) mod test;

@@ -1,0 +1,37 @@
+use super::super::args::{PlanArgs, TableFormat};
+use super::super::console::Console;
+use super::super::fleet::{self, Naming};
+use super::super::settings::Settings;
+use super::super::{Ending, Environment};
+use super::session::Session;
+use crate::graph::{Selection, SelectionOptions};
+use crate::model::Diagnostics;
+use crate::report;
+
+pub(in super::super) async fn run(
+    args: &PlanArgs,
+    settings: &Settings,
+    environment: &Environment,
+    console: &Console,
+) -> Result<Ending, Diagnostics> {
+    let fleet = fleet::load(settings)?;
+    let options = SelectionOptions {
+        no_parents: args.selection.no_parents,
+        with_children: args.selection.with_children,
+    };
+    let selection = Selection::new(&fleet.graph, &args.selection.patterns.patterns, options)?;
+    let naming = Naming::new(settings)?;
+    let session = Session::open(settings, environment).await?;
+    let plan = session.plan(&fleet, &selection, args.rebuild).await?;
+    match args.format {
+        TableFormat::Table => {
+            console.result(&report::plan_table(&plan, args.why, console.width()))?;
+            console.say(&format!("\n{} of {} to build", plan.builds(), plan.images().len()));
+        }
+        TableFormat::Json => {
+            let tags = |image: &_| naming.references(settings, image);
+            console.result(&format!("{:#}\n", report::plan_json(&plan, tags)))?;
+        }
+    }
+    Ok(Ending::Good)
+}

@@ -1,0 +1,38 @@
+use std::time::Instant;
+
+use super::super::args::PushArgs;
+use super::super::console::Console;
+use super::super::fleet::{self, Naming};
+use super::super::settings::Settings;
+use super::super::{Ending, Environment};
+use super::build;
+use super::session::{self, Session};
+use crate::model::Diagnostics;
+use crate::report::{ImageReport, Status, Summary};
+
+pub(in super::super) async fn run(
+    args: &PushArgs,
+    settings: &Settings,
+    environment: &Environment,
+    console: &Console,
+) -> Result<Ending, Diagnostics> {
+    let begun = Instant::now();
+    let fleet = fleet::load(settings)?;
+    let selection = fleet::select(&fleet.graph, &args.patterns.patterns)?;
+    let naming = Naming::new(settings)?;
+    let session = Session::open(settings, environment).await?;
+    let built = session.built(settings, &fleet, &selection, &naming).await?;
+    let cancel = session::cancel_on_signal(console);
+    let mut images = session::reports(&fleet, built, Status::Pushed);
+    build::push(&mut images, &fleet, &selection, &session, settings, environment, console, &cancel).await;
+    let summary = Summary {
+        schema: 1,
+        command: "push",
+        ok: images.iter().all(|i: &ImageReport| i.status == Status::Pushed),
+        engine: session.engine_line(),
+        seconds: begun.elapsed().as_secs_f64(),
+        images,
+    };
+    build::finish(&summary, args.format, console)?;
+    Ok(session::ending(&summary.images, cancel.is_cancelled()))
+}

@@ -1,0 +1,76 @@
+use std::fs;
+use std::path::Path;
+
+use super::super::Ending;
+use super::super::args::RenderArgs;
+use super::super::console::Console;
+use super::super::fleet;
+use super::super::progress;
+use super::super::settings::Settings;
+use super::session;
+use crate::archive::{Body, Entry, EntryKind};
+use crate::model::{Diagnostic, Diagnostics, Location};
+use crate::schedule;
+
+pub(in super::super) async fn run(
+    args: &RenderArgs,
+    settings: &Settings,
+    console: &Console,
+) -> Result<Ending, Diagnostics> {
+    let fleet = fleet::load(settings)?;
+    let selection = fleet::select(&fleet.graph, &args.patterns.patterns)?;
+    let fetcher = session::fetcher(settings);
+    let sink = progress::sink(console, 0);
+    for image in selection.chosen() {
+        let Some(assembly) = fleet.assemblies.get(image) else {
+            continue;
+        };
+        let dockerfile = schedule::sent_dockerfile(&fleet.graph, &fleet.fingerprints, image);
+        let context = if args.no_sources {
+            assembly
+                .complete(&dockerfile, &[])
+                .map_err(|e| Diagnostic::environment(format!("cannot read a file of the context: {e}")))?
+        } else {
+            schedule::complete(assembly, &dockerfile, &fetcher, &*sink).await?
+        };
+        let folder = args.output.join(image.as_str());
+        // What an earlier rendering left there is not part of this one.
+        let cleared = if folder.join(crate::context::DOCKERFILE).exists() {
+            fs::remove_dir_all(&folder)
+        } else {
+            Ok(())
+        };
+        cleared
+            .and_then(|()| fs::create_dir_all(&folder))
+            .and_then(|()| context.entries().iter().try_for_each(|entry| write(&folder, entry)))
+            .map_err(|e| {
+                Diagnostic::environment(format!("cannot write: {e}")).at(Location::file(&folder))
+            })?;
+    }
+    drop(sink);
+    console.say(&format!(
+        "{} contexts in {}",
+        selection.chosen().len(),
+        args.output.display()
+    ));
+    Ok(Ending::Good)
+}
+
+fn write(folder: &Path, entry: &Entry) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = folder.join(&entry.path);
+    match &entry.kind {
+        EntryKind::Directory => fs::create_dir_all(path),
+        EntryKind::Symlink(target) => std::os::unix::fs::symlink(target, path),
+        EntryKind::File { executable, body } => {
+            match body {
+                Body::Text(text) => fs::write(&path, text.as_bytes())?,
+                Body::Disk { path: from, .. } => {
+                    fs::copy(from, &path)?;
+                }
+            }
+            let mode = if *executable { 0o755 } else { 0o644 };
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode))
+        }
+    }
+}

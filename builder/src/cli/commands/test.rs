@@ -1,0 +1,118 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::super::args::TestArgs;
+use super::super::console::Console;
+use super::super::fleet::{self, Naming};
+use super::super::progress;
+use super::super::settings::Settings;
+use super::super::timing::Timing;
+use super::super::{Ending, Environment, diagnostics};
+use super::build::{self, Sinks};
+use super::session::{self, Session};
+use crate::engine::{Engine, RunRequest};
+use crate::event::{Activity, Ending as Ended, Event, Sink};
+use crate::model::{Class, Diagnostic, Diagnostics, ImageId, ImageName};
+use crate::report::{Status, Summary};
+use crate::schedule::{self, Job, Outcome};
+
+pub(in super::super) async fn run(
+    args: &TestArgs,
+    settings: &Settings,
+    environment: &Environment,
+    console: &Console,
+) -> Result<Ending, Diagnostics> {
+    let begun = Instant::now();
+    let fleet = fleet::load(settings)?;
+    let selection = fleet::select(&fleet.graph, &args.patterns.patterns)?;
+    let naming = Naming::new(settings)?;
+    let session = Session::open(settings, environment).await?;
+    let built = session.built(settings, &fleet, &selection, &naming).await?;
+    let cancel = session::cancel_on_signal(console);
+    let smoke = |image: &ImageName| {
+        let node = fleet.graph.node(image);
+        node.map(|n| n.rendered().definition().smoke().to_vec()).unwrap_or_default()
+    };
+    let built: Vec<_> = built.into_iter().filter(|(image, ..)| !smoke(image).is_empty()).collect();
+    let timing = Timing::default();
+    let jobs = vec![Job::default(); built.len()];
+    let outcomes = {
+        let progress = progress::sink(console, built.len());
+        let sinks = Sinks(vec![&*progress, &timing]);
+        let work = async |i: usize| {
+            let (image, id, _) = &built[i];
+            one(&*session.engine, image, id, smoke(image), &sinks).await
+        };
+        schedule::run(&jobs, settings.jobs, &cancel, work).await
+    };
+    let mut images = session::reports(&fleet, built, Status::Tested);
+    for (report, outcome) in images.iter_mut().zip(&outcomes) {
+        report.seconds = timing.seconds(&report.image, Activity::Test);
+        match outcome {
+            Outcome::Done(()) => {}
+            Outcome::Failed(problem) => {
+                console.error_text(&format!("\n{}", diagnostics::render(problem, false)));
+                report.status = Status::Failed;
+                report.failure = Some(session::failure(problem));
+            }
+            Outcome::Blocked { .. } | Outcome::Cancelled => report.status = Status::Cancelled,
+        }
+    }
+    let summary = Summary {
+        schema: 1,
+        command: "test",
+        ok: images.iter().all(|i| i.status == Status::Tested),
+        engine: session.engine_line(),
+        seconds: begun.elapsed().as_secs_f64(),
+        images,
+    };
+    build::finish(&summary, args.format, console)?;
+    Ok(session::ending(&summary.images, cancel.is_cancelled()))
+}
+
+async fn one(
+    engine: &dyn Engine,
+    image: &ImageName,
+    id: &ImageId,
+    command: Vec<String>,
+    sink: &dyn Sink,
+) -> Result<(), Diagnostic> {
+    let activity = Activity::Test;
+    sink.emit(Event::Started {
+        image: image.clone(),
+        activity,
+        attempt: 1,
+    });
+    let shown = command.join(" ");
+    let request = RunRequest {
+        image: id.clone(),
+        command,
+        network: false,
+    };
+    let result = match engine.run(&request).await {
+        Err(error) => Err(error.diagnostic()),
+        Ok(ended) if ended.status == 0 => Ok(()),
+        Ok(ended) => {
+            let lines: Vec<&str> = ended.output.lines().collect();
+            let tail = &lines[lines.len().saturating_sub(20)..];
+            let problem = Diagnostic::new(
+                Class::Build,
+                format!("the smoke test of `{image}` ended with status {}: {shown}", ended.status),
+            );
+            Err(tail.iter().fold(problem, |problem, line| problem.note((*line).to_owned())))
+        }
+    };
+    let ending = match &result {
+        Ok(()) => Ended::Done { pushed: None },
+        Err(problem) => Ended::Failed {
+            class: problem.class(),
+            problem: Arc::new(problem.clone()),
+        },
+    };
+    sink.emit(Event::Finished {
+        image: image.clone(),
+        activity,
+        ending,
+    });
+    result
+}

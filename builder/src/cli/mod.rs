@@ -1,0 +1,153 @@
+//! The command line: flags, settings, progress, how errors look, and exit statuses.
+//!
+//! The only room that prints, reads the environment, or looks at the clock.
+
+mod args;
+mod commands;
+mod console;
+mod diagnostics;
+mod durations;
+mod fleet;
+mod keychain;
+mod lock;
+mod logs;
+mod progress;
+mod settings;
+mod timing;
+mod version;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use args::{Cli, Command};
+use console::Console;
+use crate::model::{Class, Diagnostics};
+use settings::Settings;
+
+/// What the program knows of the process it runs in.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    /// Environment variables; those that are not UTF-8 are left out.
+    pub variables: BTreeMap<String, String>,
+    /// The working directory.
+    pub working_directory: PathBuf,
+}
+
+impl Environment {
+    /// That of this process.
+    pub fn of_process() -> Self {
+        let text = |(name, value): (OsString, OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Self {
+            variables: std::env::vars_os().filter_map(text).collect(),
+            working_directory: std::env::current_dir().unwrap_or_default(),
+        }
+    }
+
+    fn get(&self, name: &str) -> Option<String> {
+        self.variables.get(name).filter(|value| !value.is_empty()).cloned()
+    }
+
+    fn home(&self) -> Option<PathBuf> {
+        self.get("HOME").map(PathBuf::from)
+    }
+
+    /// Where users keep configuration (XDG base directories).
+    fn config_home(&self) -> Option<PathBuf> {
+        let named = self.get("XDG_CONFIG_HOME").map(PathBuf::from);
+        named.or_else(|| Some(self.home()?.join(".config")))
+    }
+
+    /// Where users keep what can be made again.
+    fn cache_home(&self) -> Option<PathBuf> {
+        let named = self.get("XDG_CACHE_HOME").map(PathBuf::from);
+        named.or_else(|| Some(self.home()?.join(".cache")))
+    }
+}
+
+/// How a command ended, short of an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Good,
+    /// An image failed.
+    Failed(Class),
+    Interrupted,
+}
+
+/// Runs the program: parses `arguments`, the first of which is its own name.
+pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: Environment) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let status = if error.use_stderr() { 2 } else { 0 };
+            return match error.print() {
+                Ok(()) => ExitCode::from(status),
+                Err(_) => ExitCode::from(3),
+            };
+        }
+    };
+    let console = Console::new(cli.global.color, cli.global.quiet, cli.global.verbose);
+    let ended = run(&cli, &environment, &console);
+    let status = match &ended {
+        Ok(Ending::Good) => 0,
+        Ok(Ending::Failed(class)) => exit_status(*class),
+        Ok(Ending::Interrupted) => 130,
+        Err(problems) => {
+            console.problems(problems);
+            problems.iter().map(|p| exit_status(p.class())).max().unwrap_or(3)
+        }
+    };
+    ExitCode::from(status)
+}
+
+/// The exit statuses, as `kolla --help` tells them. A panic's would be 101.
+fn exit_status(class: Class) -> u8 {
+    match class {
+        Class::Build => 1,
+        Class::Definition => 2,
+        Class::Transient | Class::Environment => 3,
+        Class::Interrupted => 130,
+        Class::Internal => 70,
+    }
+}
+
+fn run(cli: &Cli, environment: &Environment, console: &Console) -> Result<Ending, Diagnostics> {
+    if let Command::Completions { shell } = &cli.command {
+        let mut text = Vec::new();
+        clap_complete::generate(*shell, &mut Cli::command(), "kolla", &mut text);
+        return console.result(&String::from_utf8_lossy(&text)).map(|()| Ending::Good);
+    }
+    let settings = Settings::resolve(&cli.global, environment)?;
+    match &cli.command {
+        Command::Completions { .. } => Ok(Ending::Good),
+        Command::Config(args) => commands::config::run(args, &settings, console),
+        Command::Check => commands::check::run(&settings, console),
+        Command::List(args) => commands::list::run(args, &settings, console),
+        Command::Graph(args) => commands::graph::run(args, &settings, console),
+        Command::Render(args) => in_runtime(commands::render::run(args, &settings, console)),
+        Command::Plan(args) => in_runtime(commands::plan::run(args, &settings, environment, console)),
+        Command::Build(args) => in_runtime(commands::build::run(args, &settings, environment, console)),
+        Command::Push(args) => in_runtime(commands::push::run(args, &settings, environment, console)),
+        Command::Test(args) => in_runtime(commands::test::run(args, &settings, environment, console)),
+        Command::Clean(args) => in_runtime(commands::clean::run(args, &settings, environment, console)),
+    }
+}
+
+fn in_runtime(
+    command: impl Future<Output = Result<Ending, Diagnostics>>,
+) -> Result<Ending, Diagnostics> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|e| crate::model::Diagnostic::environment(format!("cannot start: {e}")))?;
+    let ended = runtime.block_on(command);
+    // A context that nobody reads any more may be blocked in a read; it ends with the process.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    ended
+}
