@@ -147,7 +147,10 @@ pub struct Record(std::sync::Mutex<Vec<Event>>);
 impl Record {
     /// What has come so far.
     pub fn events(&self) -> Vec<Event> {
-        self.0.lock().map(|events| events.clone()).unwrap_or_default()
+        self.0
+            .lock()
+            .map(|events| events.clone())
+            .unwrap_or_default()
     }
 }
 

@@ -243,13 +243,23 @@ mod tests {
             std::fs::write(&path, &content)?;
             let long = "d/".repeat(80) + "end";
             let entries = vec![
-                Entry { path: "d".into(), kind: EntryKind::Directory },
+                Entry {
+                    path: "d".into(),
+                    kind: EntryKind::Directory,
+                },
                 file("d/text", Body::Text("hello".into())),
                 file(
                     &long,
-                    Body::Disk { path: path.clone(), size: size as u64, digest: Some(Digest::of(&content)) },
+                    Body::Disk {
+                        path: path.clone(),
+                        size: size as u64,
+                        digest: Some(Digest::of(&content)),
+                    },
                 ),
-                Entry { path: "l".into(), kind: EntryKind::Symlink("t".repeat(150)) },
+                Entry {
+                    path: "l".into(),
+                    kind: EntryKind::Symlink("t".repeat(150)),
+                },
             ];
             let bytes = archive(entries.clone(), 7)?;
             assert_eq!(bytes, archive(entries, 65536)?, "the chunk size shows");
@@ -259,12 +269,20 @@ mod tests {
                 let mut entry = entry?;
                 let mut body = Vec::new();
                 entry.read_to_end(&mut body)?;
-                assert_eq!((entry.header().uid()?, entry.header().mtime()?), (0, FIXED_TIME));
+                assert_eq!(
+                    (entry.header().uid()?, entry.header().mtime()?),
+                    (0, FIXED_TIME)
+                );
                 seen.push((entry.path()?.display().to_string(), body.len()));
             }
             assert_eq!(
                 seen,
-                [("d/".into(), 0), ("d/text".into(), 5), (long, size), ("l".into(), 0)]
+                [
+                    ("d/".into(), 0),
+                    ("d/text".into(), 5),
+                    (long, size),
+                    ("l".into(), 0)
+                ]
             );
         }
         Ok(())
@@ -274,11 +292,23 @@ mod tests {
     fn a_file_that_changed_is_an_error() -> io::Result<()> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("f");
-        let entry = |size| file("f", Body::Disk { path: path.clone(), size, digest: Some(Digest::of("old")) });
+        let entry = |size| {
+            file(
+                "f",
+                Body::Disk {
+                    path: path.clone(),
+                    size,
+                    digest: Some(Digest::of("old")),
+                },
+            )
+        };
         for (content, size) in [("new", 3), ("o", 3), ("older", 3)] {
             std::fs::write(&path, content)?;
             let error = archive(vec![entry(size)], 100).err();
-            assert!(error.is_some_and(|e| e.to_string().contains("changed")), "{content}");
+            assert!(
+                error.is_some_and(|e| e.to_string().contains("changed")),
+                "{content}"
+            );
         }
         std::fs::write(&path, "old")?;
         assert!(archive(vec![entry(3)], 100).is_ok());

@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rayon::prelude::*;
 use ::toml::Spanned;
+use rayon::prelude::*;
 
 pub use definition::{
     Bootstrap, Customization, FileKind, FoundFile, ImageDefinition, Origin, SourceDefinition, User,
@@ -84,7 +84,10 @@ impl Catalog {
                 problems.push(
                     Diagnostic::definition(format!("the image `{}` is defined twice", first.name))
                         .at(place)
-                        .note_at("first defined here", Location::file(first.dockerfile.path()))
+                        .note_at(
+                            "first defined here",
+                            Location::file(first.dockerfile.path()),
+                        )
                         .hint("an image's name is its folder's name: rename one of them"),
                 );
             }
@@ -97,7 +100,10 @@ impl Catalog {
             );
         }
         for (name, place, change) in &custom.images {
-            let known = images.keys().map(|n| n.as_str().to_owned()).collect::<Vec<_>>();
+            let known = images
+                .keys()
+                .map(|n| n.as_str().to_owned())
+                .collect::<Vec<_>>();
             match images.get_mut(name.as_str()) {
                 Some(image) => {
                     problems.take(customize(image, change));
@@ -112,7 +118,10 @@ impl Catalog {
         let templates = problems.take(load_templates(&tree)).unwrap_or_default();
         problems.or_ok(Self {
             root: root.to_path_buf(),
-            images: images.into_iter().map(|(name, image)| (name, Arc::new(image))).collect(),
+            images: images
+                .into_iter()
+                .map(|(name, image)| (name, Arc::new(image)))
+                .collect(),
             templates,
             vars: custom.vars.clone(),
         })
@@ -146,7 +155,9 @@ fn read_source(disk: &Path) -> Result<Source, Diagnostic> {
     let shown = disk.strip_prefix("./").unwrap_or(disk);
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Source::new(shown, text)),
-        Err(_) => Err(Diagnostic::definition("this file is not UTF-8 text").at(Location::file(shown))),
+        Err(_) => {
+            Err(Diagnostic::definition("this file is not UTF-8 text").at(Location::file(shown)))
+        }
     }
 }
 
@@ -239,7 +250,11 @@ fn load_plain(root: &Path, tree: &Tree) -> Result<Vec<ImageDefinition>, Diagnost
                     .unwrap_or_else(|| "image".to_owned()),
             };
             let at = |p: Diagnostic| p.at(Location::file(&disk));
-            let service = folder.split('/').next().filter(|s| !s.is_empty()).unwrap_or(&name);
+            let service = folder
+                .split('/')
+                .next()
+                .filter(|s| !s.is_empty())
+                .unwrap_or(&name);
             Ok(ImageDefinition {
                 service: ServiceName::new(service).map_err(at)?,
                 service_description: String::new(),
@@ -327,9 +342,12 @@ fn load_service(tree: &Tree, service: &str) -> Result<Vec<ImageDefinition>, Diag
     for image in &folders {
         if !file.images.keys().any(|key| key.get_ref() == image) {
             problems.push(
-                Diagnostic::definition(format!("`{source}` has no table `[images.{image}]`", source = source.path().display()))
-                    .at(Location::file(format!("{folder}/{image}")))
-                    .hint("every folder with a Dockerfile needs a table in its service's definition"),
+                Diagnostic::definition(format!(
+                    "`{source}` has no table `[images.{image}]`",
+                    source = source.path().display()
+                ))
+                .at(Location::file(format!("{folder}/{image}")))
+                .hint("every folder with a Dockerfile needs a table in its service's definition"),
             );
         }
     }
@@ -348,8 +366,17 @@ fn load_service(tree: &Tree, service: &str) -> Result<Vec<ImageDefinition>, Diag
             continue;
         };
         let image = image_definition(
-            tree, &source, &name, &file.description, &file.vars, user.as_ref(), &key, table,
-            (disk, templated), &image_folder, definition,
+            tree,
+            &source,
+            &name,
+            &file.description,
+            &file.vars,
+            user.as_ref(),
+            &key,
+            table,
+            (disk, templated),
+            &image_folder,
+            definition,
         )
         .map_err(|mut found| {
             if let [only] = found.iter().collect::<Vec<_>>().as_slice()
@@ -420,16 +447,21 @@ fn image_definition(
 /// architecture or a release may be in them.
 fn check_package(package: &Spanned<String>, source: &Source) -> Result<(), Diagnostic> {
     let name = package.get_ref();
-    let good = name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
+    let good = name
+        .bytes()
+        .next()
+        .is_some_and(|b| b.is_ascii_alphanumeric())
         && name
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"+-._:~=/@".contains(&b));
     if good {
         return Ok(());
     }
-    Err(Diagnostic::definition(format!("`{}` is not a package name", name.escape_debug()))
-        .at(source.location(package.span()))
-        .hint("one name an entry, such as \"python3\" or \"python3=3.13.1-2\""))
+    Err(
+        Diagnostic::definition(format!("`{}` is not a package name", name.escape_debug()))
+            .at(source.location(package.span()))
+            .hint("one name an entry, such as \"python3\" or \"python3=3.13.1-2\""),
+    )
 }
 
 fn source_definition(
@@ -443,11 +475,16 @@ fn source_definition(
     let to = table.to.get_ref();
     let inside = !to.is_empty()
         && !to.starts_with('/')
-        && to.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
+        && to
+            .split('/')
+            .all(|part| !part.is_empty() && part != "." && part != "..");
     if !inside {
-        return Err(Diagnostic::definition(format!("`{}` is not a path in the context", to.escape_debug()))
-            .at(at(table.to.span()))
-            .hint("a path relative to the context, without `..`, such as \"files/plugin.tar.gz\""));
+        return Err(Diagnostic::definition(format!(
+            "`{}` is not a path in the context",
+            to.escape_debug()
+        ))
+        .at(at(table.to.span()))
+        .hint("a path relative to the context, without `..`, such as \"files/plugin.tar.gz\""));
     }
     let given = [
         table.url.is_some(),
@@ -456,9 +493,11 @@ fn source_definition(
         table.bootstrap.is_some(),
     ];
     if given.iter().filter(|g| **g).count() != 1 {
-        return Err(Diagnostic::definition("a source has exactly one of `url`, `git`, `local` and `bootstrap`")
-            .at(here)
-            .hint("docs/definitions.md shows one of each"));
+        return Err(Diagnostic::definition(
+            "a source has exactly one of `url`, `git`, `local` and `bootstrap`",
+        )
+        .at(here)
+        .hint("docs/definitions.md shows one of each"));
     }
     for (extra, belongs, with) in [
         (&table.sha256, table.url.is_some(), "url"),
@@ -467,8 +506,10 @@ fn source_definition(
         if let Some(extra) = extra
             && !belongs
         {
-            return Err(Diagnostic::definition(format!("this belongs to a `{with}` source"))
-                .at(at(extra.span())));
+            return Err(
+                Diagnostic::definition(format!("this belongs to a `{with}` source"))
+                    .at(at(extra.span())),
+            );
         }
     }
     let origin = if let Some(url) = &table.url {
@@ -490,11 +531,16 @@ fn source_definition(
         };
         let id = commit.get_ref();
         let hex = matches!(id.len(), 40 | 64)
-            && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+            && id
+                .bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         if !hex {
-            return Err(Diagnostic::definition(format!("`{}` is not a full commit id", id.escape_debug()))
-                .at(at(commit.span()))
-                .hint("40 lowercase hexadecimal digits, as `git rev-parse` prints them"));
+            return Err(Diagnostic::definition(format!(
+                "`{}` is not a full commit id",
+                id.escape_debug()
+            ))
+            .at(at(commit.span()))
+            .hint("40 lowercase hexadecimal digits, as `git rev-parse` prints them"));
         }
         Origin::Git {
             url: check_url(git, source, &["https://", "http://", "ssh://", "file://"])?,
@@ -508,13 +554,17 @@ fn source_definition(
                 .any(|c| !matches!(c, std::path::Component::Normal(_)));
         let path = service_folder.join(relative);
         if leaves {
-            return Err(Diagnostic::definition("a `local` source is a path below the service's folder")
-                .at(at(local.span()))
-                .hint("without a leading `/`, and without `..`"));
+            return Err(Diagnostic::definition(
+                "a `local` source is a path below the service's folder",
+            )
+            .at(at(local.span()))
+            .hint("without a leading `/`, and without `..`"));
         }
         if !path.exists() {
-            return Err(Diagnostic::definition(format!("there is no `{}`", path.display()))
-                .at(at(local.span())));
+            return Err(
+                Diagnostic::definition(format!("there is no `{}`", path.display()))
+                    .at(at(local.span())),
+            );
         }
         Origin::Local { path }
     } else if let Some(table) = &table.bootstrap {
@@ -529,7 +579,11 @@ fn source_definition(
     })
 }
 
-fn check_url(url: &Spanned<String>, source: &Source, schemes: &[&str]) -> Result<String, Diagnostic> {
+fn check_url(
+    url: &Spanned<String>,
+    source: &Source,
+    schemes: &[&str],
+) -> Result<String, Diagnostic> {
     let text = url.get_ref();
     let rest = schemes.iter().find_map(|scheme| text.strip_prefix(scheme));
     let problem = |message: &str| Diagnostic::definition(message).at(source.location(url.span()));
@@ -539,7 +593,12 @@ fn check_url(url: &Spanned<String>, source: &Source, schemes: &[&str]) -> Result
     };
     let authority = rest.split('/').next().unwrap_or_default();
     // `ssh://git@host` names an account, which is no secret; a colon before the `@` is a password.
-    if authority.contains('@') && (!text.starts_with("ssh://") || authority.rsplit_once('@').is_some_and(|(u, _)| u.contains(':'))) {
+    if authority.contains('@')
+        && (!text.starts_with("ssh://")
+            || authority
+                .rsplit_once('@')
+                .is_some_and(|(u, _)| u.contains(':')))
+    {
         return Err(problem("credentials do not belong in a definition")
             .hint("use a ~/.netrc, a git credential helper or an ssh key"));
     }
@@ -552,26 +611,45 @@ fn check_url(url: &Spanned<String>, source: &Source, schemes: &[&str]) -> Result
 fn bootstrap(table: &BootstrapTable, source: &Source) -> Result<Bootstrap, Diagnostic> {
     let word = |value: &Spanned<String>, what: &str| {
         let text = value.get_ref();
-        let good = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-._".contains(&b));
+        let good = text
+            .bytes()
+            .next()
+            .is_some_and(|b| b.is_ascii_alphanumeric())
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"+-._".contains(&b));
         if good {
             Ok(text.clone())
         } else {
-            Err(Diagnostic::definition(format!("`{}` is not a {what}", text.escape_debug()))
-                .at(source.location(value.span())))
+            Err(
+                Diagnostic::definition(format!("`{}` is not a {what}", text.escape_debug()))
+                    .at(source.location(value.span())),
+            )
         }
     };
     let words = |values: &[Spanned<String>], what: &str| {
-        values.iter().map(|v| word(v, what)).collect::<Result<Vec<_>, _>>()
+        values
+            .iter()
+            .map(|v| word(v, what))
+            .collect::<Result<Vec<_>, _>>()
     };
     const VARIANTS: [&str; 7] = [
-        "extract", "custom", "essential", "apt", "required", "minbase", "important",
+        "extract",
+        "custom",
+        "essential",
+        "apt",
+        "required",
+        "minbase",
+        "important",
     ];
     let variant = table.variant.get_ref();
     if !VARIANTS.contains(&variant.as_str()) {
-        return Err(Diagnostic::definition(format!("unknown variant `{}`", variant.escape_debug()))
-            .at(source.location(table.variant.span()))
-            .maybe_hint(did_you_mean(variant, VARIANTS)));
+        return Err(Diagnostic::definition(format!(
+            "unknown variant `{}`",
+            variant.escape_debug()
+        ))
+        .at(source.location(table.variant.span()))
+        .maybe_hint(did_you_mean(variant, VARIANTS)));
     }
     Ok(Bootstrap {
         suite: word(&table.suite, "release name")?,
@@ -581,10 +659,7 @@ fn bootstrap(table: &BootstrapTable, source: &Source) -> Result<Bootstrap, Diagn
     })
 }
 
-fn customize(
-    image: &mut ImageDefinition,
-    change: &Customization,
-) -> Result<(), Diagnostics> {
+fn customize(image: &mut ImageDefinition, change: &Customization) -> Result<(), Diagnostics> {
     let mut problems = Diagnostics::default();
     let file = &change.file;
     for package in &change.packages_remove {
@@ -598,7 +673,10 @@ fn customize(
                     package.get_ref()
                 ))
                 .at(file.location(package.span()))
-                .maybe_hint(did_you_mean(package.get_ref(), image.packages.iter().map(String::as_str))),
+                .maybe_hint(did_you_mean(
+                    package.get_ref(),
+                    image.packages.iter().map(String::as_str),
+                )),
             );
         }
     }

@@ -54,9 +54,11 @@ fn walk(
         )
     };
     if depth > MAX_DEPTH {
-        return Err(Diagnostic::definition(format!("folders are nested more than {MAX_DEPTH} deep"))
-            .at(Location::file(folder))
-            .into());
+        return Err(Diagnostic::definition(format!(
+            "folders are nested more than {MAX_DEPTH} deep"
+        ))
+        .at(Location::file(folder))
+        .into());
     }
     let entries: Vec<std::fs::DirEntry> = std::fs::read_dir(folder)
         .and_then(Iterator::collect)
@@ -135,7 +137,9 @@ pub(super) fn overlay(tree: &mut Tree, root: &Path, tops: &[&str]) -> Result<(),
         problems.push(
             Diagnostic::definition("the overlay shadows nothing")
                 .at(Location::file(root))
-                .hint("put files at the same paths as in the tree, below `services/` or `templates/`"),
+                .hint(
+                    "put files at the same paths as in the tree, below `services/` or `templates/`",
+                ),
         );
     }
     let new_service = |path: &str| {
@@ -173,7 +177,10 @@ fn nearest_path(path: &str, tree: &Tree) -> Option<String> {
         } else {
             format!("{known}/{part}")
         };
-        if !tree.keys().any(|p| *p == next || p.starts_with(&format!("{next}/"))) {
+        if !tree
+            .keys()
+            .any(|p| *p == next || p.starts_with(&format!("{next}/")))
+        {
             let prefix = format!("{known}/");
             let siblings = tree
                 .keys()

@@ -30,16 +30,32 @@ pub(super) struct Cli {
 #[derive(Debug, Args)]
 pub(super) struct GlobalArgs {
     /// The folder with `services/` in it [default: the nearest one above this]
-    #[arg(long, short = 'C', global = true, value_name = "DIR", help_heading = "Fleet")]
+    #[arg(
+        long,
+        short = 'C',
+        global = true,
+        value_name = "DIR",
+        help_heading = "Fleet"
+    )]
     pub(super) root: Option<PathBuf>,
     /// Read this file instead of the fleet's kolla.toml
     #[arg(long, global = true, value_name = "FILE", help_heading = "Fleet")]
     pub(super) config: Option<PathBuf>,
     /// Replace blocks of images' templates by those of this file; may be repeated
-    #[arg(long = "override", global = true, value_name = "FILE", help_heading = "Fleet")]
+    #[arg(
+        long = "override",
+        global = true,
+        value_name = "FILE",
+        help_heading = "Fleet"
+    )]
     pub(super) overrides: Vec<PathBuf>,
     /// Shadow files of services/ and templates/ by those below this folder; may be repeated
-    #[arg(long = "overlay", global = true, value_name = "DIR", help_heading = "Fleet")]
+    #[arg(
+        long = "overlay",
+        global = true,
+        value_name = "DIR",
+        help_heading = "Fleet"
+    )]
     pub(super) overlays: Vec<PathBuf>,
     /// Start from this image instead of bootstrapping one from the distribution's archive
     #[arg(long, global = true, value_name = "REFERENCE", help_heading = "Fleet")]
@@ -51,13 +67,25 @@ pub(super) struct GlobalArgs {
     #[arg(long, global = true, value_name = "PLATFORM", help_heading = "Fleet")]
     pub(super) platform: Option<String>,
     /// The namespace to tag images in [default: kollaglue]
-    #[arg(long, short, global = true, value_name = "NAMESPACE", help_heading = "Names")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_name = "NAMESPACE",
+        help_heading = "Names"
+    )]
     pub(super) namespace: Option<String>,
     /// The registry to tag images for, HOST[:PORT]
     #[arg(long, global = true, value_name = "REGISTRY", help_heading = "Names")]
     pub(super) registry: Option<String>,
     /// The tag; may be repeated [default: the short commit id, `-dirty` where files differ from it]
-    #[arg(long = "tag", short, global = true, value_name = "TAG", help_heading = "Names")]
+    #[arg(
+        long = "tag",
+        short,
+        global = true,
+        value_name = "TAG",
+        help_heading = "Names"
+    )]
     pub(super) tags: Vec<String>,
     /// Allow the tag `latest` in the release namespace
     #[arg(long, global = true, help_heading = "Names")]
@@ -78,10 +106,23 @@ pub(super) struct GlobalArgs {
     #[arg(long, short, global = true, help_heading = "Output")]
     pub(super) verbose: bool,
     /// Print results and errors only
-    #[arg(long, short, global = true, conflicts_with = "verbose", help_heading = "Output")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        conflicts_with = "verbose",
+        help_heading = "Output"
+    )]
     pub(super) quiet: bool,
     /// Colours [default: auto, which means on a terminal]
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_default_value = true, help_heading = "Output")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_default_value = true,
+        help_heading = "Output"
+    )]
     pub(super) color: ColorWhen,
 }
 

@@ -36,7 +36,9 @@ impl Console {
 
     /// Whether live progress can be shown.
     pub(super) fn is_live(&self) -> bool {
-        std::io::stderr().is_terminal() && !self.quiet && !self.verbose
+        std::io::stderr().is_terminal()
+            && !self.quiet
+            && !self.verbose
             && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
     }
 
@@ -65,7 +67,10 @@ impl Console {
 
     /// Problems that do.
     pub(super) fn problems(&self, problems: &Diagnostics) {
-        let shown: Vec<String> = problems.iter().map(|p| diagnostics::render(p, false)).collect();
+        let shown: Vec<String> = problems
+            .iter()
+            .map(|p| diagnostics::render(p, false))
+            .collect();
         self.error_text(&shown.join("\n"));
         if problems.len() > 1 {
             self.error_text(&format!("\n{} problems\n", problems.len()));

@@ -21,7 +21,11 @@ pub(super) fn render(problem: &Diagnostic, warning: bool) -> String {
         (false, Class::Internal) => (ERROR, "internal error"),
         (false, _) => (ERROR, "error"),
     };
-    let _ = writeln!(text, "{style}{word}{style:#}: {}", printable(problem.message()));
+    let _ = writeln!(
+        text,
+        "{style}{word}{style:#}: {}",
+        printable(problem.message())
+    );
     if let Some(location) = problem.location() {
         place(&mut text, location, style);
     }
@@ -35,13 +39,20 @@ pub(super) fn render(problem: &Diagnostic, warning: bool) -> String {
         let _ = writeln!(text, "  {HINT}help{HINT:#}: {}", printable(hint));
     }
     if problem.class() == Class::Internal {
-        let _ = writeln!(text, "  {HINT}help{HINT:#}: this is a defect of kolla: please report it with the command line");
+        let _ = writeln!(
+            text,
+            "  {HINT}help{HINT:#}: this is a defect of kolla: please report it with the command line"
+        );
     }
     text
 }
 
 fn place(text: &mut String, location: &Location, style: Style) {
-    let _ = writeln!(text, " {PLACE}-->{PLACE:#} {}", printable(&location.to_string()));
+    let _ = writeln!(
+        text,
+        " {PLACE}-->{PLACE:#} {}",
+        printable(&location.to_string())
+    );
     let (Some(line), Some(column), Some((excerpt, width))) =
         (location.line(), location.column(), location.excerpt())
     else {
@@ -49,7 +60,11 @@ fn place(text: &mut String, location: &Location, style: Style) {
     };
     let characters: Vec<char> = excerpt.chars().collect();
     // Of a very long line the part around the place is shown.
-    let start = if column > MAX_EXCERPT { column - MAX_EXCERPT / 2 } else { 0 };
+    let start = if column > MAX_EXCERPT {
+        column - MAX_EXCERPT / 2
+    } else {
+        0
+    };
     let end = characters.len().min(start + MAX_EXCERPT);
     let shown: String = characters[start.min(end)..end]
         .iter()
@@ -61,13 +76,22 @@ fn place(text: &mut String, location: &Location, style: Style) {
     let marks = "^".repeat(width.min(MAX_EXCERPT.saturating_sub(before.len())).max(1));
     let _ = writeln!(text, " {margin} {PLACE}|{PLACE:#}");
     let _ = writeln!(text, " {PLACE}{number} |{PLACE:#} {shown}");
-    let _ = writeln!(text, " {margin} {PLACE}|{PLACE:#} {before}{style}{marks}{style:#}");
+    let _ = writeln!(
+        text,
+        " {margin} {PLACE}|{PLACE:#} {before}{style}{marks}{style:#}"
+    );
 }
 
 /// Text from elsewhere must not move the cursor or change colours.
 fn printable(text: &str) -> String {
     text.chars()
-        .map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c })
+        .map(|c| {
+            if c.is_control() && c != '\n' && c != '\t' {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
         .collect::<String>()
         .replace('\n', "\n    ")
 }
@@ -103,7 +127,11 @@ mod tests {
     #[test]
     fn text_from_elsewhere_cannot_steer_the_terminal() {
         let problem = Diagnostic::definition("a\u{1b}[2Jb");
-        assert!(!anstream::adapter::strip_str(&render(&problem, true)).to_string().contains('\u{1b}'));
+        assert!(
+            !anstream::adapter::strip_str(&render(&problem, true))
+                .to_string()
+                .contains('\u{1b}')
+        );
         assert!(render(&problem, true).contains("a\u{fffd}[2Jb"));
     }
 }

@@ -103,7 +103,9 @@ impl Naming {
     pub(super) fn references(&self, settings: &Settings, image: &ImageName) -> Vec<Reference> {
         self.tags
             .iter()
-            .map(|tag| Reference::of_image(settings.registry.as_ref(), &settings.namespace, image, tag))
+            .map(|tag| {
+                Reference::of_image(settings.registry.as_ref(), &settings.namespace, image, tag)
+            })
             .collect()
     }
 }

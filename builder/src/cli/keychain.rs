@@ -34,7 +34,8 @@ impl Keychain for DockerKeychain {
         let at = |problem: Diagnostic| problem.at(Location::file(path));
         let file = std::fs::File::open(path)
             .map_err(|e| at(Diagnostic::environment(format!("cannot read: {e}"))))?;
-        match docker_credential::get_credential_from_reader(std::io::BufReader::new(file), registry) {
+        match docker_credential::get_credential_from_reader(std::io::BufReader::new(file), registry)
+        {
             Ok(DockerCredential::UsernamePassword(username, password)) => {
                 Ok(Some(Credentials::Password { username, password }))
             }
@@ -48,17 +49,23 @@ impl Keychain for DockerKeychain {
             }
             // A helper's output may hold what it was asked for, so none of it is shown.
             Err(CredentialRetrievalError::HelperFailure { helper, .. }) => Err(at(
-                Diagnostic::environment(format!("the credential helper `{helper}` failed for {registry}"))
-                    .hint(format!("try it by hand: echo {registry} | {helper} get")),
+                Diagnostic::environment(format!(
+                    "the credential helper `{helper}` failed for {registry}"
+                ))
+                .hint(format!("try it by hand: echo {registry} | {helper} get")),
             )),
-            Err(CredentialRetrievalError::HelperCommunicationError) => Err(at(
-                Diagnostic::environment(format!("the credential helper for {registry} cannot be run"))
-                    .hint("install the helper that `credHelpers` or `credsStore` names, or take it out"),
-            )),
-            Err(error) => Err(at(
-                Diagnostic::environment(format!("no credentials for {registry}: {error}"))
-                    .hint(format!("`docker login {registry}` writes this file anew")),
-            )),
+            Err(CredentialRetrievalError::HelperCommunicationError) => {
+                Err(at(Diagnostic::environment(format!(
+                    "the credential helper for {registry} cannot be run"
+                ))
+                .hint(
+                    "install the helper that `credHelpers` or `credsStore` names, or take it out",
+                )))
+            }
+            Err(error) => Err(at(Diagnostic::environment(format!(
+                "no credentials for {registry}: {error}"
+            ))
+            .hint(format!("`docker login {registry}` writes this file anew")))),
         }
     }
 }

@@ -12,7 +12,13 @@ pub(super) struct Lock {
 
 fn open(cache: &Path) -> Result<File, Diagnostic> {
     std::fs::create_dir_all(cache)
-        .and_then(|()| File::options().create(true).truncate(false).write(true).open(cache.join("lock")))
+        .and_then(|()| {
+            File::options()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(cache.join("lock"))
+        })
         .map_err(|e| {
             Diagnostic::environment(format!("cannot use the cache {}: {e}", cache.display()))
                 .hint("name another folder with --cache-dir")
@@ -36,8 +42,9 @@ pub(super) fn exclusive(cache: &Path) -> Result<Lock, Diagnostic> {
             "another kolla is at work with this cache",
         )
         .hint("what it has in hand looks like leftovers: run `kolla clean` when it has ended")),
-        Err(TryLockError::Error(e)) => {
-            Err(Diagnostic::environment(format!("cannot lock {}: {e}", cache.display())))
-        }
+        Err(TryLockError::Error(e)) => Err(Diagnostic::environment(format!(
+            "cannot lock {}: {e}",
+            cache.display()
+        ))),
     }
 }

@@ -30,7 +30,9 @@ impl Logs {
     /// A new folder below `cache/logs`, named by the time of the run; old ones are taken away.
     pub(super) fn new(cache: &Path, now: std::time::SystemTime) -> Self {
         let logs = cache.join("logs");
-        let seconds = now.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let seconds = now
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
         let folder = logs.join(format!("{}-{}", seconds.as_secs(), std::process::id()));
         if let Ok(entries) = std::fs::read_dir(&logs) {
             let mut old: Vec<_> = entries.filter_map(Result::ok).map(|e| e.path()).collect();
@@ -109,7 +111,12 @@ impl Sink for Logs {
                 self.line(&image, &step, Some(step.clone()));
             }
             Event::Log { image, line } => self.line(&image, &line, None),
-            Event::Retrying { image, attempt, reason, .. } => {
+            Event::Retrying {
+                image,
+                attempt,
+                reason,
+                ..
+            } => {
                 self.line(&image, &format!("try {attempt}: {reason}"), None);
             }
             Event::Finished {
@@ -119,7 +126,9 @@ impl Sink for Logs {
             } => {
                 // For the file alone: the tail is shown beside the problem.
                 if let Ok(mut open) = self.open.lock()
-                    && let Some(Log { file: Some(file), .. }) = open.get_mut(&image)
+                    && let Some(Log {
+                        file: Some(file), ..
+                    }) = open.get_mut(&image)
                 {
                     let _ = writeln!(file, "failed: {problem}");
                 }

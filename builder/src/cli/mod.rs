@@ -23,9 +23,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 
+use crate::model::{Class, Diagnostics};
 use args::{Cli, Command};
 use console::Console;
-use crate::model::{Class, Diagnostics};
 use settings::Settings;
 
 /// What the program knows of the process it runs in.
@@ -50,7 +50,10 @@ impl Environment {
     }
 
     fn get(&self, name: &str) -> Option<String> {
-        self.variables.get(name).filter(|value| !value.is_empty()).cloned()
+        self.variables
+            .get(name)
+            .filter(|value| !value.is_empty())
+            .cloned()
     }
 
     fn home(&self) -> Option<PathBuf> {
@@ -99,7 +102,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: Environm
         Ok(Ending::Interrupted) => 130,
         Err(problems) => {
             console.problems(problems);
-            problems.iter().map(|p| exit_status(p.class())).max().unwrap_or(3)
+            problems
+                .iter()
+                .map(|p| exit_status(p.class()))
+                .max()
+                .unwrap_or(3)
         }
     };
     ExitCode::from(status)
@@ -120,7 +127,9 @@ fn run(cli: &Cli, environment: &Environment, console: &Console) -> Result<Ending
     if let Command::Completions { shell } = &cli.command {
         let mut text = Vec::new();
         clap_complete::generate(*shell, &mut Cli::command(), "kolla", &mut text);
-        return console.result(&String::from_utf8_lossy(&text)).map(|()| Ending::Good);
+        return console
+            .result(&String::from_utf8_lossy(&text))
+            .map(|()| Ending::Good);
     }
     let settings = Settings::resolve(&cli.global, environment)?;
     match &cli.command {
@@ -130,11 +139,21 @@ fn run(cli: &Cli, environment: &Environment, console: &Console) -> Result<Ending
         Command::List(args) => commands::list::run(args, &settings, console),
         Command::Graph(args) => commands::graph::run(args, &settings, console),
         Command::Render(args) => in_runtime(commands::render::run(args, &settings, console)),
-        Command::Plan(args) => in_runtime(commands::plan::run(args, &settings, environment, console)),
-        Command::Build(args) => in_runtime(commands::build::run(args, &settings, environment, console)),
-        Command::Push(args) => in_runtime(commands::push::run(args, &settings, environment, console)),
-        Command::Test(args) => in_runtime(commands::test::run(args, &settings, environment, console)),
-        Command::Clean(args) => in_runtime(commands::clean::run(args, &settings, environment, console)),
+        Command::Plan(args) => {
+            in_runtime(commands::plan::run(args, &settings, environment, console))
+        }
+        Command::Build(args) => {
+            in_runtime(commands::build::run(args, &settings, environment, console))
+        }
+        Command::Push(args) => {
+            in_runtime(commands::push::run(args, &settings, environment, console))
+        }
+        Command::Test(args) => {
+            in_runtime(commands::test::run(args, &settings, environment, console))
+        }
+        Command::Clean(args) => {
+            in_runtime(commands::clean::run(args, &settings, environment, console))
+        }
     }
 }
 

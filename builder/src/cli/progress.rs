@@ -45,7 +45,11 @@ impl Sink for Plain<'_> {
         match event {
             Event::Preparing { what } => self.console.say(&format!("{what} ...")),
             Event::Prepared { .. } | Event::Progress { .. } | Event::Tagged { .. } => {}
-            Event::Started { image, activity, attempt } => match attempt {
+            Event::Started {
+                image,
+                activity,
+                attempt,
+            } => match attempt {
                 1 => say(&image, verb(activity)),
                 n => say(&image, &format!("{}, try {n}", verb(activity))),
             },
@@ -54,7 +58,10 @@ impl Sink for Plain<'_> {
                 number,
                 total,
                 instruction,
-            } => say(&image, &format!("[{number}/{total}] {}", one_line(&instruction))),
+            } => say(
+                &image,
+                &format!("[{number}/{total}] {}", one_line(&instruction)),
+            ),
             Event::Log { image, line } => {
                 if self.console.verbose {
                     say(&image, &line);
@@ -66,7 +73,11 @@ impl Sink for Plain<'_> {
                 pause_ms,
                 reason,
             } => say(&image, &retry(attempt, pause_ms, &reason)),
-            Event::Finished { image, activity, ending } => {
+            Event::Finished {
+                image,
+                activity,
+                ending,
+            } => {
                 say(&image, &ended(activity, &ending));
             }
             Event::Warning(problem) => self.console.warn(&problem),
@@ -87,7 +98,9 @@ fn ended(activity: Activity, ending: &Ending) -> String {
     };
     match ending {
         Ending::Done { pushed: None } => format!("{GOOD}{done}{GOOD:#}"),
-        Ending::Done { pushed: Some((reference, digest)) } => {
+        Ending::Done {
+            pushed: Some((reference, digest)),
+        } => {
             format!("{GOOD}{done}{GOOD:#} {reference} {digest}")
         }
         Ending::Failed { problem, .. } => {
@@ -126,8 +139,12 @@ impl Live {
     fn line(&self, key: &str, prefix: &str) -> Option<ProgressBar> {
         let mut state = self.state.lock().ok()?;
         let bar = state.entry(key.to_owned()).or_insert_with(|| {
-            let bar = self.all.insert_before(&self.total, ProgressBar::new_spinner());
-            bar.set_style(style("{spinner:.cyan} {prefix:.bold} {elapsed:>4.dim} {wide_msg}"));
+            let bar = self
+                .all
+                .insert_before(&self.total, ProgressBar::new_spinner());
+            bar.set_style(style(
+                "{spinner:.cyan} {prefix:.bold} {elapsed:>4.dim} {wide_msg}",
+            ));
             bar.set_prefix(format!("{prefix:<18}"));
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
@@ -159,9 +176,17 @@ impl Sink for Live {
                 self.line(&what, &what);
             }
             Event::Prepared { what } => self.remove(&what),
-            Event::Started { image, activity, attempt } => {
+            Event::Started {
+                image,
+                activity,
+                attempt,
+            } => {
                 if let Some(bar) = self.line(image.as_str(), image.as_str()) {
-                    let again = if attempt > 1 { format!(", try {attempt}") } else { String::new() };
+                    let again = if attempt > 1 {
+                        format!(", try {attempt}")
+                    } else {
+                        String::new()
+                    };
                     bar.set_message(format!("{}{again}", verb(activity)));
                 }
             }
@@ -178,7 +203,11 @@ impl Sink for Live {
             Event::Log { .. } | Event::Tagged { .. } => {}
             Event::Progress { image, done, total } => {
                 if let Some(bar) = self.line(image.as_str(), image.as_str()) {
-                    bar.set_message(format!("push {} of {}", human_size(done), human_size(total)));
+                    bar.set_message(format!(
+                        "push {} of {}",
+                        human_size(done),
+                        human_size(total)
+                    ));
                 }
             }
             Event::Retrying {
@@ -191,13 +220,22 @@ impl Sink for Live {
                     bar.set_message(retry(attempt, pause_ms, &reason));
                 }
             }
-            Event::Finished { image, activity, ending } => {
+            Event::Finished {
+                image,
+                activity,
+                ending,
+            } => {
                 let took = self
                     .state
                     .lock()
                     .ok()
                     .and_then(|state| state.get(image.as_str()).map(ProgressBar::elapsed))
-                    .map(|d| format!(" {DIM}{}{DIM:#}", crate::report::human_seconds(d.as_secs_f64())))
+                    .map(|d| {
+                        format!(
+                            " {DIM}{}{DIM:#}",
+                            crate::report::human_seconds(d.as_secs_f64())
+                        )
+                    })
                     .unwrap_or_default();
                 self.remove(image.as_str());
                 self.print(&format!("{:<20} {}{took}", image, ended(activity, &ending)));

@@ -146,7 +146,12 @@ impl Resolver<'_> {
             return Some((value.to_owned(), Origin::Flag(flag)));
         }
         let variable = format!("KOLLA_{}", name.to_uppercase());
-        if let Some(value) = self.environment.variables.get(&variable).filter(|v| !v.is_empty()) {
+        if let Some(value) = self
+            .environment
+            .variables
+            .get(&variable)
+            .filter(|v| !v.is_empty())
+        {
             return Some((value.clone(), Origin::Variable(variable)));
         }
         self.files.iter().find_map(|(source, file)| {
@@ -196,7 +201,11 @@ impl Resolver<'_> {
             // An empty value takes back what a lower place says.
             Some((text, origin)) if !text.is_empty() => (text, origin),
             other => {
-                self.show(name, "", other.map_or(Origin::Default, |(_, origin)| origin));
+                self.show(
+                    name,
+                    "",
+                    other.map_or(Origin::Default, |(_, origin)| origin),
+                );
                 return None;
             }
         };
@@ -226,7 +235,10 @@ impl Settings {
     ///
     /// # Errors
     /// All problems at once, each with the place that its value comes from.
-    pub(super) fn resolve(args: &GlobalArgs, environment: &Environment) -> Result<Self, Diagnostics> {
+    pub(super) fn resolve(
+        args: &GlobalArgs,
+        environment: &Environment,
+    ) -> Result<Self, Diagnostics> {
         let root = root(args, environment);
         let mut resolver = Resolver {
             environment,
@@ -234,10 +246,12 @@ impl Settings {
             shown: Vec::new(),
             problems: Diagnostics::default(),
         };
-        let fleet_file = args
-            .config
-            .clone()
-            .or_else(|| environment.variables.get("KOLLA_CONFIG_FILE").map(PathBuf::from));
+        let fleet_file = args.config.clone().or_else(|| {
+            environment
+                .variables
+                .get("KOLLA_CONFIG_FILE")
+                .map(PathBuf::from)
+        });
         if let Some(file) = &fleet_file
             && !file.is_file()
         {
@@ -246,8 +260,16 @@ impl Settings {
                 .note("given with --config or KOLLA_CONFIG_FILE")
                 .into());
         }
-        let user_file = environment.config_home().map(|home| home.join("kolla/config.toml"));
-        for path in [fleet_file.or_else(|| Some(root.join("kolla.toml"))), user_file].into_iter().flatten() {
+        let user_file = environment
+            .config_home()
+            .map(|home| home.join("kolla/config.toml"));
+        for path in [
+            fleet_file.or_else(|| Some(root.join("kolla.toml"))),
+            user_file,
+        ]
+        .into_iter()
+        .flatten()
+        {
             if path.is_file() {
                 let loaded = load(&path);
                 resolver.files.extend(resolver.problems.take(loaded));
@@ -255,39 +277,85 @@ impl Settings {
         }
         check_variables(environment, &mut resolver.problems);
         let r = &mut resolver;
-        r.show("root", root.display(), if args.root.is_some() { Origin::Flag("--root") } else { Origin::Default });
+        r.show(
+            "root",
+            root.display(),
+            if args.root.is_some() {
+                Origin::Flag("--root")
+            } else {
+                Origin::Default
+            },
+        );
         let release_default = Namespace::new(RELEASE_NAMESPACE)?;
-        let found = r.text("release_namespace", "", None, |f| spanned(f.release_namespace.as_ref()));
-        let release_namespace =
-            r.parsed("release_namespace", found, release_default, |t| Namespace::new(t));
-        let found = r.text("namespace", "--namespace", args.namespace.as_deref(), |f| spanned(f.namespace.as_ref()));
-        let namespace = r.parsed("namespace", found, release_namespace.clone(), |t| Namespace::new(t));
-        let found = r.text("registry", "--registry", args.registry.as_deref(), |f| spanned(f.registry.as_ref()));
+        let found = r.text("release_namespace", "", None, |f| {
+            spanned(f.release_namespace.as_ref())
+        });
+        let release_namespace = r.parsed("release_namespace", found, release_default, |t| {
+            Namespace::new(t)
+        });
+        let found = r.text("namespace", "--namespace", args.namespace.as_deref(), |f| {
+            spanned(f.namespace.as_ref())
+        });
+        let namespace = r.parsed("namespace", found, release_namespace.clone(), |t| {
+            Namespace::new(t)
+        });
+        let found = r.text("registry", "--registry", args.registry.as_deref(), |f| {
+            spanned(f.registry.as_ref())
+        });
         let registry = r.optional("registry", found, |t| Registry::new(t));
         let tags = tags(r, args);
-        let found = r.text("base_image", "--base-image", args.base_image.as_deref(), |f| spanned(f.base_image.as_ref()));
+        let found = r.text(
+            "base_image",
+            "--base-image",
+            args.base_image.as_deref(),
+            |f| spanned(f.base_image.as_ref()),
+        );
         let base_image = r.optional("base_image", found, Reference::parse);
-        let found = r.text("mirror", "--mirror", args.mirror.as_deref(), |f| spanned(f.mirror.as_ref()));
+        let found = r.text("mirror", "--mirror", args.mirror.as_deref(), |f| {
+            spanned(f.mirror.as_ref())
+        });
         let mirror = r.optional("mirror", found, mirror_url);
-        let found = r.text("platform", "--platform", args.platform.as_deref(), |f| spanned(f.platform.as_ref()));
+        let found = r.text("platform", "--platform", args.platform.as_deref(), |f| {
+            spanned(f.platform.as_ref())
+        });
         let platform = r.parsed("platform", found, Platform::host(), Platform::parse);
-        let found = r.text("engine_url", "--engine-url", args.engine_url.as_deref(), |f| spanned(f.engine_url.as_ref()));
+        let found = r.text(
+            "engine_url",
+            "--engine-url",
+            args.engine_url.as_deref(),
+            |f| spanned(f.engine_url.as_ref()),
+        );
         let engine_url = r.optional("engine_url", found, |t| Ok(t.to_owned()));
-        let found = r.text("jobs", "--jobs", args.jobs.as_deref(), |f| number(f.jobs.as_ref()));
+        let found = r.text("jobs", "--jobs", args.jobs.as_deref(), |f| {
+            number(f.jobs.as_ref())
+        });
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let jobs = r.parsed("jobs", found, cpus, |t| match t.parse() {
             Ok(n @ 1..=256) => Ok(n),
-            _ => Err(Diagnostic::definition(format!("`{t}` is not a number of jobs"))
-                .hint("a number from 1 to 256")),
+            _ => Err(
+                Diagnostic::definition(format!("`{t}` is not a number of jobs"))
+                    .hint("a number from 1 to 256"),
+            ),
         });
-        let found = r.text("retries", "--retries", args.retries.as_deref(), |f| number(f.retries.as_ref()));
-        let retries = r.parsed("retries", found, RetryPolicy::default().retries, |t| match t.parse() {
-            Ok(n @ 0..=20) => Ok(n),
-            _ => Err(Diagnostic::definition(format!("`{t}` is not a number of retries"))
-                .hint("a number from 0 to 20")),
+        let found = r.text("retries", "--retries", args.retries.as_deref(), |f| {
+            number(f.retries.as_ref())
         });
+        let retries = r.parsed(
+            "retries",
+            found,
+            RetryPolicy::default().retries,
+            |t| match t.parse() {
+                Ok(n @ 0..=20) => Ok(n),
+                _ => Err(
+                    Diagnostic::definition(format!("`{t}` is not a number of retries"))
+                        .hint("a number from 0 to 20"),
+                ),
+            },
+        );
         let cache_flag = args.cache_dir.as_ref().map(|p| p.display().to_string());
-        let found = r.text("cache_dir", "--cache-dir", cache_flag.as_deref(), |f| spanned(f.cache_dir.as_ref()));
+        let found = r.text("cache_dir", "--cache-dir", cache_flag.as_deref(), |f| {
+            spanned(f.cache_dir.as_ref())
+        });
         let cache_dir = match (&found, environment.cache_home()) {
             (None, None) => {
                 r.problems.push(
@@ -311,10 +379,14 @@ impl Settings {
                 path
             }
         };
-        let overrides = paths(r, "overrides", "--override", &args.overrides, |f| &f.overrides);
+        let overrides = paths(r, "overrides", "--override", &args.overrides, |f| {
+            &f.overrides
+        });
         let overlays = paths(r, "overlays", "--overlay", &args.overlays, |f| &f.overlays);
         let custom = customizations(&resolver.files, overlays);
-        let Resolver { problems, shown, .. } = resolver;
+        let Resolver {
+            problems, shown, ..
+        } = resolver;
         problems.or_ok(Self {
             root,
             release_namespace,
@@ -353,24 +425,44 @@ fn root(args: &GlobalArgs, environment: &Environment) -> PathBuf {
     if let Some(root) = &args.root {
         return root.clone();
     }
-    if let Some(root) = environment.variables.get("KOLLA_ROOT").filter(|v| !v.is_empty()) {
+    if let Some(root) = environment
+        .variables
+        .get("KOLLA_ROOT")
+        .filter(|v| !v.is_empty())
+    {
         return PathBuf::from(root);
     }
-    let fleet = |folder: &Path| folder.join("services").is_dir() || folder.join("kolla.toml").is_file();
+    let fleet =
+        |folder: &Path| folder.join("services").is_dir() || folder.join("kolla.toml").is_file();
     let here = Path::new(".");
     if fleet(here) {
         return here.to_path_buf();
     }
-    let above = environment.working_directory.ancestors().skip(1).find(|folder| fleet(folder));
+    let above = environment
+        .working_directory
+        .ancestors()
+        .skip(1)
+        .find(|folder| fleet(folder));
     above.unwrap_or(here).to_path_buf()
 }
 
 fn tags(r: &mut Resolver<'_>, args: &GlobalArgs) -> Vec<Tag> {
     let (texts, origins): (Vec<String>, Vec<Origin>) = if !args.tags.is_empty() {
-        args.tags.iter().map(|t| (t.clone(), Origin::Flag("--tag"))).unzip()
-    } else if let Some(value) = r.environment.variables.get("KOLLA_TAGS").filter(|v| !v.is_empty()) {
+        args.tags
+            .iter()
+            .map(|t| (t.clone(), Origin::Flag("--tag")))
+            .unzip()
+    } else if let Some(value) = r
+        .environment
+        .variables
+        .get("KOLLA_TAGS")
+        .filter(|v| !v.is_empty())
+    {
         let origin = Origin::Variable("KOLLA_TAGS".into());
-        value.split(',').map(|t| (t.trim().to_owned(), origin.clone())).unzip()
+        value
+            .split(',')
+            .map(|t| (t.trim().to_owned(), origin.clone()))
+            .unzip()
     } else {
         r.files
             .iter()
@@ -390,8 +482,16 @@ fn tags(r: &mut Resolver<'_>, args: &GlobalArgs) -> Vec<Tag> {
             Err(problem) => r.problems.push(origin.blame(problem)),
         }
     }
-    let shown = if texts.is_empty() { "the commit".to_owned() } else { texts.join(", ") };
-    r.show("tags", shown, origins.into_iter().next().unwrap_or(Origin::Default));
+    let shown = if texts.is_empty() {
+        "the commit".to_owned()
+    } else {
+        texts.join(", ")
+    };
+    r.show(
+        "tags",
+        shown,
+        origins.into_iter().next().unwrap_or(Origin::Default),
+    );
     tags
 }
 
@@ -409,7 +509,13 @@ fn paths(
     for (source, file) in r.files.iter().rev() {
         for path in in_file(file) {
             origin = Origin::File(source.location(path.span()));
-            all.push(source.path().parent().unwrap_or(Path::new("")).join(path.get_ref()));
+            all.push(
+                source
+                    .path()
+                    .parent()
+                    .unwrap_or(Path::new(""))
+                    .join(path.get_ref()),
+            );
         }
     }
     if !given.is_empty() {
@@ -446,18 +552,30 @@ fn customizations(files: &[(Source, ConfigFile)], overlays: Vec<PathBuf>) -> Cus
 }
 
 fn mirror_url(text: &str) -> Result<String, Diagnostic> {
-    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    let rest = text
+        .strip_prefix("http://")
+        .or_else(|| text.strip_prefix("https://"));
     let Some(rest) = rest else {
-        return Err(Diagnostic::definition(format!("`{}` is not a mirror", text.escape_debug()))
-            .hint("a mirror is the URL of a distribution's archive, http:// or https://"));
+        return Err(
+            Diagnostic::definition(format!("`{}` is not a mirror", text.escape_debug()))
+                .hint("a mirror is the URL of a distribution's archive, http:// or https://"),
+        );
     };
-    if rest.split('/').next().is_some_and(|authority| authority.contains('@')) {
+    if rest
+        .split('/')
+        .next()
+        .is_some_and(|authority| authority.contains('@'))
+    {
         // The image's own package sources would carry it.
-        return Err(Diagnostic::definition("credentials do not belong in the mirror's address")
-            .hint("they would end up in the images: use a mirror that needs none"));
+        return Err(
+            Diagnostic::definition("credentials do not belong in the mirror's address")
+                .hint("they would end up in the images: use a mirror that needs none"),
+        );
     }
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(Diagnostic::definition("a mirror's address has no white space"));
+        return Err(Diagnostic::definition(
+            "a mirror's address has no white space",
+        ));
     }
     Ok(text.to_owned())
 }
@@ -466,11 +584,23 @@ fn mirror_url(text: &str) -> Result<String, Diagnostic> {
 /// somebody else.
 fn check_variables(environment: &Environment, problems: &mut Diagnostics) {
     const KNOWN: [&str; 16] = [
-        "KOLLA_ROOT", "KOLLA_CONFIG_FILE", "KOLLA_RELEASE_NAMESPACE", "KOLLA_NAMESPACE", "KOLLA_REGISTRY",
-        "KOLLA_TAGS", "KOLLA_BASE_IMAGE", "KOLLA_MIRROR", "KOLLA_PLATFORM", "KOLLA_ENGINE_URL",
-        "KOLLA_JOBS", "KOLLA_RETRIES", "KOLLA_CACHE_DIR",
+        "KOLLA_ROOT",
+        "KOLLA_CONFIG_FILE",
+        "KOLLA_RELEASE_NAMESPACE",
+        "KOLLA_NAMESPACE",
+        "KOLLA_REGISTRY",
+        "KOLLA_TAGS",
+        "KOLLA_BASE_IMAGE",
+        "KOLLA_MIRROR",
+        "KOLLA_PLATFORM",
+        "KOLLA_ENGINE_URL",
+        "KOLLA_JOBS",
+        "KOLLA_RETRIES",
+        "KOLLA_CACHE_DIR",
         // Those of the containers' own contract, which may be set on the same machine.
-        "KOLLA_CONFIG", "KOLLA_CONFIG_STRATEGY", "KOLLA_BOOTSTRAP",
+        "KOLLA_CONFIG",
+        "KOLLA_CONFIG_STRATEGY",
+        "KOLLA_BOOTSTRAP",
     ];
     for name in environment.variables.keys() {
         if name.starts_with("KOLLA_")

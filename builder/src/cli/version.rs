@@ -32,6 +32,8 @@ fn git(root: &Path, arguments: &[&str]) -> Result<String, Diagnostic> {
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     } else {
-        Err(no_tag(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+        Err(no_tag(
+            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        ))
     }
 }

@@ -37,13 +37,21 @@ impl Fetcher {
     /// # Errors
     /// Transient where the network is at fault, environment where a tool is missing or fails, and
     /// definition where what arrives is not what was declared.
-    pub async fn fetch(&self, source: &SourceDefinition, sink: &dyn Sink) -> Result<PathBuf, Diagnostic> {
+    pub async fn fetch(
+        &self,
+        source: &SourceDefinition,
+        sink: &dyn Sink,
+    ) -> Result<PathBuf, Diagnostic> {
         let path = self.folder.join(match &source.origin {
             Origin::Url { sha256, .. } => format!("url-{}", sha256.hex()),
             Origin::Git { commit, .. } => format!("git-{commit}.tar"),
             Origin::Bootstrap(bootstrap) => {
                 let key = format!("{}\0{}", self.platform, serde_json::json!(bootstrap));
-                format!("bootstrap-{}-{}.tar", bootstrap.suite, &Digest::of(key).hex()[..16])
+                format!(
+                    "bootstrap-{}-{}.tar",
+                    bootstrap.suite,
+                    &Digest::of(key).hex()[..16]
+                )
             }
             Origin::Local { path } => return Ok(path.clone()),
         });
@@ -75,8 +83,11 @@ impl Fetcher {
     }
 
     fn cache_error(&self, error: &std::io::Error) -> Diagnostic {
-        Diagnostic::environment(format!("cannot write to {}: {error}", self.folder.display()))
-            .hint("free some space there, or name another folder with --cache-dir")
+        Diagnostic::environment(format!(
+            "cannot write to {}: {error}",
+            self.folder.display()
+        ))
+        .hint("free some space there, or name another folder with --cache-dir")
     }
 
     async fn bootstrap(
@@ -88,11 +99,24 @@ impl Fetcher {
         // setpriv ends mmdebstrap with us, however we end: it would go on for minutes otherwise.
         let mut command = Command::new("setpriv");
         command
-            .args(["--pdeathsig", "TERM", "--", "mmdebstrap", "--quiet", "--format=tar"])
+            .args([
+                "--pdeathsig",
+                "TERM",
+                "--",
+                "mmdebstrap",
+                "--quiet",
+                "--format=tar",
+            ])
             .arg(format!("--variant={}", bootstrap.variant))
-            .arg(format!("--architectures={}", self.platform.debian_architecture()))
+            .arg(format!(
+                "--architectures={}",
+                self.platform.debian_architecture()
+            ))
             .arg(format!("--components={}", bootstrap.components.join(",")))
-            .args(["--aptopt=Acquire::Retries \"3\"", "--aptopt=Acquire::Languages \"none\""])
+            .args([
+                "--aptopt=Acquire::Retries \"3\"",
+                "--aptopt=Acquire::Languages \"none\"",
+            ])
             // It holds nothing but what every run would fetch again.
             .arg("--dpkgopt=force-unsafe-io")
             .env("TMPDIR", scratch);
@@ -119,7 +143,9 @@ impl Fetcher {
 fn describe(origin: &Origin) -> String {
     match origin {
         Origin::Url { url, .. } => format!("downloading {url}"),
-        Origin::Git { url, commit } => format!("fetching {} of {url}", &commit[..12.min(commit.len())]),
+        Origin::Git { url, commit } => {
+            format!("fetching {} of {url}", &commit[..12.min(commit.len())])
+        }
         Origin::Bootstrap(bootstrap) => format!("bootstrapping {}", bootstrap.suite),
         Origin::Local { path } => format!("reading {}", path.display()),
     }
@@ -127,48 +153,59 @@ fn describe(origin: &Origin) -> String {
 
 async fn download(url: &str, sha256: &Digest, file: &Path) -> Result<(), Diagnostic> {
     let (url, expected, file) = (url.to_owned(), sha256.clone(), file.to_path_buf());
-    let task = tokio::task::spawn_blocking(move || {
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .timeout_connect(Some(std::time::Duration::from_secs(30)))
-            .timeout_recv_response(Some(std::time::Duration::from_secs(60)))
-            .user_agent(concat!("kolla/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .into();
-        let transient = |reason: String| {
-            Diagnostic::new(Class::Transient, format!("cannot download {url}: {reason}"))
-        };
-        let response = match agent.get(&url).call() {
-            Ok(response) => response,
-            Err(ureq::Error::StatusCode(code)) if code != 429 && code < 500 => {
-                return Err(Diagnostic::environment(format!("cannot download {url}: HTTP {code}"))
+    let task =
+        tokio::task::spawn_blocking(move || {
+            let agent: ureq::Agent = ureq::Agent::config_builder()
+                .timeout_connect(Some(std::time::Duration::from_secs(30)))
+                .timeout_recv_response(Some(std::time::Duration::from_secs(60)))
+                .user_agent(concat!("kolla/", env!("CARGO_PKG_VERSION")))
+                .build()
+                .into();
+            let transient = |reason: String| {
+                Diagnostic::new(Class::Transient, format!("cannot download {url}: {reason}"))
+            };
+            let response = match agent.get(&url).call() {
+                Ok(response) => response,
+                Err(ureq::Error::StatusCode(code)) if code != 429 && code < 500 => {
+                    return Err(Diagnostic::environment(format!(
+                        "cannot download {url}: HTTP {code}"
+                    ))
                     .hint("check the URL in the definition"));
+                }
+                Err(error) => return Err(transient(error.to_string())),
+            };
+            let mut reader = response
+                .into_body()
+                .into_with_config()
+                .limit(MAX_DOWNLOAD)
+                .reader();
+            let mut out = std::fs::File::create(&file).map_err(|e| full(&file, &e))?;
+            let mut hasher = <sha2::Sha256 as sha2::Digest>::new();
+            let mut buffer = vec![0; 128 * 1024];
+            loop {
+                let count = std::io::Read::read(&mut reader, &mut buffer)
+                    .map_err(|e| transient(e.to_string()))?;
+                if count == 0 {
+                    break;
+                }
+                sha2::Digest::update(&mut hasher, &buffer[..count]);
+                std::io::Write::write_all(&mut out, &buffer[..count])
+                    .map_err(|e| full(&file, &e))?;
             }
-            Err(error) => return Err(transient(error.to_string())),
-        };
-        let mut reader = response.into_body().into_with_config().limit(MAX_DOWNLOAD).reader();
-        let mut out = std::fs::File::create(&file).map_err(|e| full(&file, &e))?;
-        let mut hasher = <sha2::Sha256 as sha2::Digest>::new();
-        let mut buffer = vec![0; 128 * 1024];
-        loop {
-            let count = std::io::Read::read(&mut reader, &mut buffer)
-                .map_err(|e| transient(e.to_string()))?;
-            if count == 0 {
-                break;
-            }
-            sha2::Digest::update(&mut hasher, &buffer[..count]);
-            std::io::Write::write_all(&mut out, &buffer[..count]).map_err(|e| full(&file, &e))?;
-        }
-        let found = Digest::from_hasher(hasher);
-        if found != expected {
-            return Err(Diagnostic::definition(format!("{url} is not what was declared"))
+            let found = Digest::from_hasher(hasher);
+            if found != expected {
+                return Err(Diagnostic::definition(format!("{url} is not what was declared"))
                 .note(format!("expected {expected}"))
                 .note(format!("found    {found}"))
                 .hint("if the new content is wanted and trusted, write its digest into `sha256`"));
-        }
-        Ok(())
-    });
+            }
+            Ok(())
+        });
     task.await.unwrap_or_else(|e| {
-        Err(Diagnostic::new(Class::Internal, format!("the download stopped: {e}")))
+        Err(Diagnostic::new(
+            Class::Internal,
+            format!("the download stopped: {e}"),
+        ))
     })
 }
 
@@ -185,9 +222,24 @@ async fn git(url: &str, commit: &str, scratch: &Path, file: &Path) -> Result<(),
         command
             // Nothing of the user's own configuration or of the repository may run programs.
             .args(["-c", "protocol.allow=never"])
-            .args(["-c", "protocol.https.allow=always", "-c", "protocol.http.allow=always"])
-            .args(["-c", "protocol.ssh.allow=always", "-c", "protocol.file.allow=always"])
-            .args(["-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false"])
+            .args([
+                "-c",
+                "protocol.https.allow=always",
+                "-c",
+                "protocol.http.allow=always",
+            ])
+            .args([
+                "-c",
+                "protocol.ssh.allow=always",
+                "-c",
+                "protocol.file.allow=always",
+            ])
+            .args([
+                "-c",
+                "core.hooksPath=/dev/null",
+                "-c",
+                "advice.detachedHead=false",
+            ])
             .args(args)
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_LFS_SKIP_SMUDGE", "1");
@@ -197,26 +249,55 @@ async fn git(url: &str, commit: &str, scratch: &Path, file: &Path) -> Result<(),
     let failed = |what: &str| {
         let what = what.to_owned();
         move |output: &str| {
-            let offline = ["Could not resolve", "timed out", "Connection", "early EOF", "502", "503"]
-                .iter()
-                .any(|sign| output.contains(sign));
-            let class = if offline { Class::Transient } else { Class::Environment };
+            let offline = [
+                "Could not resolve",
+                "timed out",
+                "Connection",
+                "early EOF",
+                "502",
+                "503",
+            ]
+            .iter()
+            .any(|sign| output.contains(sign));
+            let class = if offline {
+                Class::Transient
+            } else {
+                Class::Environment
+            };
             Diagnostic::new(class, what.clone())
                 .hint("check the repository and the commit in the definition")
         }
     };
     let what = format!("cannot fetch {commit} of {url}");
-    let init = git(&[os("init"), os("--quiet"), os("--bare"), repository.as_os_str()]);
+    let init = git(&[
+        os("init"),
+        os("--quiet"),
+        os("--bare"),
+        repository.as_os_str(),
+    ]);
     run(init, "git", missing, failed(&what)).await?;
     let mut git_dir = std::ffi::OsString::from("--git-dir=");
     git_dir.push(&repository);
     let fetch = git(&[
-        &git_dir, os("fetch"), os("--quiet"), os("--depth=1"), os("--no-tags"), os("--"), os(url), os(commit),
+        &git_dir,
+        os("fetch"),
+        os("--quiet"),
+        os("--depth=1"),
+        os("--no-tags"),
+        os("--"),
+        os(url),
+        os(commit),
     ]);
     run(fetch, "git", missing, failed(&what)).await?;
     let mut output = std::ffi::OsString::from("--output=");
     output.push(file);
-    let archive = git(&[&git_dir, os("archive"), os("--format=tar"), &output, os(commit)]);
+    let archive = git(&[
+        &git_dir,
+        os("archive"),
+        os("--format=tar"),
+        &output,
+        os(commit),
+    ]);
     run(archive, "git", missing, failed(&what)).await
 }
 
@@ -242,7 +323,8 @@ async fn run(
         .stderr(Stdio::piped())
         .env("LC_ALL", "C")
         .process_group(0);
-    let not_installed = || Diagnostic::environment(format!("{name} is not installed")).hint(missing);
+    let not_installed =
+        || Diagnostic::environment(format!("{name} is not installed")).hint(missing);
     let mut child = command.spawn().map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => not_installed(),
         _ => Diagnostic::environment(format!("cannot start {name}: {error}")),
@@ -264,9 +346,9 @@ async fn run(
         Ok(_) => {
             let lines: Vec<&str> = output.lines().filter(|l| !l.trim().is_empty()).collect();
             let tail = &lines[lines.len().saturating_sub(8)..];
-            Err(tail
-                .iter()
-                .fold(failed(&output), |problem, line| problem.note((*line).to_owned())))
+            Err(tail.iter().fold(failed(&output), |problem, line| {
+                problem.note((*line).to_owned())
+            }))
         }
         Err(error) => Err(Diagnostic::environment(format!("{name} stopped: {error}"))),
     }

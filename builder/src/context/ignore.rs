@@ -21,7 +21,11 @@ impl Ignore {
     pub(super) fn parse(source: &Source) -> Result<Self, Diagnostic> {
         let mut rules = Vec::new();
         for (number, line) in source.text().lines().enumerate() {
-            let line = if number == 0 { line.trim_start_matches('\u{feff}') } else { line };
+            let line = if number == 0 {
+                line.trim_start_matches('\u{feff}')
+            } else {
+                line
+            };
             // A `#` is a comment only in the first column.
             if line.starts_with('#') || line.trim().is_empty() {
                 continue;
@@ -41,7 +45,9 @@ impl Ignore {
             let pattern = to_regex(&clean).map_err(|reason| {
                 Diagnostic::definition(format!("not a pattern: {reason}"))
                     .at(source.line(number + 1))
-                    .hint("patterns have `*`, `**`, `?`, `[a-z]` and `\\` before a special character")
+                    .hint(
+                        "patterns have `*`, `**`, `?`, `[a-z]` and `\\` before a special character",
+                    )
             })?;
             rules.push(Rule { pattern, excludes });
         }
@@ -145,7 +151,11 @@ mod tests {
             Ok(ignore) => ignore,
             Err(problem) => panic!("{problem}"),
         };
-        paths.iter().copied().filter(|p| ignore.excludes(p)).collect()
+        paths
+            .iter()
+            .copied()
+            .filter(|p| ignore.excludes(p))
+            .collect()
     }
 
     #[test]
@@ -166,7 +176,10 @@ mod tests {
         let paths = ["a", "a/keep", "a/drop", "b.md", "README.md"];
         assert_eq!(excluded("a\n!a/keep", &paths), ["a", "a/drop"]);
         assert_eq!(excluded("*.md\n!README.md", &paths), ["b.md"]);
-        assert_eq!(excluded("*.md\n!README.md\nREADME*", &paths), ["b.md", "README.md"]);
+        assert_eq!(
+            excluded("*.md\n!README.md\nREADME*", &paths),
+            ["b.md", "README.md"]
+        );
     }
 
     #[test]

@@ -243,7 +243,8 @@ fn ignore_rules(node: &Node) -> Result<Ignore, Diagnostic> {
     match of("Dockerfile.dockerignore").or_else(|| of(".dockerignore")) {
         None => Ok(Ignore::default()),
         Some(file) => {
-            let text = std::fs::read_to_string(&file.disk).map_err(|e| unreadable(&file.disk, &e))?;
+            let text =
+                std::fs::read_to_string(&file.disk).map_err(|e| unreadable(&file.disk, &e))?;
             Ignore::parse(&Source::new(file.disk.clone(), text))
         }
     }
@@ -386,10 +387,20 @@ mod tests {
 
     #[test]
     fn links_that_leave_the_context_are_seen() {
-        for (path, target) in [("l", "f"), ("a/l", "../f"), ("a/b/l", "../../f/../g"), ("l", "./x")] {
+        for (path, target) in [
+            ("l", "f"),
+            ("a/l", "../f"),
+            ("a/b/l", "../../f/../g"),
+            ("l", "./x"),
+        ] {
             assert!(!leads_out(path, Path::new(target)), "{path} -> {target}");
         }
-        for (path, target) in [("l", "/etc/passwd"), ("l", ".."), ("a/l", "../../x"), ("l", "a/../../x")] {
+        for (path, target) in [
+            ("l", "/etc/passwd"),
+            ("l", ".."),
+            ("a/l", "../../x"),
+            ("l", "a/../../x"),
+        ] {
             assert!(leads_out(path, Path::new(target)), "{path} -> {target}");
         }
     }

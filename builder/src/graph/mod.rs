@@ -18,8 +18,8 @@ use rayon::prelude::*;
 pub use select::{Selection, SelectionOptions};
 
 use crate::dockerfile::{self, Dockerfile};
-use crate::model::{Diagnostic, Diagnostics, ImageName, Location, Namespace, Platform, Reference};
 use crate::model::did_you_mean;
+use crate::model::{Diagnostic, Diagnostics, ImageName, Location, Namespace, Platform, Reference};
 use crate::render::Rendered;
 use resolve::Target;
 
@@ -239,7 +239,11 @@ fn stable_order(graph: &DiGraph<Node, Location>) -> Vec<NodeIndex> {
     order
 }
 
-fn node(rendered: Rendered, fleet: &resolve::Fleet, platform: &Platform) -> Result<Node, Diagnostics> {
+fn node(
+    rendered: Rendered,
+    fleet: &resolve::Fleet,
+    platform: &Platform,
+) -> Result<Node, Diagnostics> {
     let source = rendered.dockerfile();
     let dockerfile = dockerfile::parse(source)?;
     let mut problems = Diagnostics::default();
@@ -252,7 +256,9 @@ fn node(rendered: Rendered, fleet: &resolve::Fleet, platform: &Platform) -> Resu
                     rendered.image()
                 ))
                 .at(Location::file(source.path()))
-                .hint(format!("add `ARG {name}` to its Dockerfile, or take the argument out of `args`"))
+                .hint(format!(
+                    "add `ARG {name}` to its Dockerfile, or take the argument out of `args`"
+                ))
                 .maybe_hint(did_you_mean(name, declared.iter().map(AsRef::as_ref))),
             );
         }
@@ -260,7 +266,11 @@ fn node(rendered: Rendered, fleet: &resolve::Fleet, platform: &Platform) -> Resu
     let mut args = platform_args(platform);
     args.extend(rendered.definition().args().clone());
     let mut uses = Vec::new();
-    for image_use in problems.take(dockerfile.image_uses(&args)).into_iter().flatten() {
+    for image_use in problems
+        .take(dockerfile.image_uses(&args))
+        .into_iter()
+        .flatten()
+    {
         let target = match fleet.resolve(&image_use.image) {
             Ok(Target::Fleet(name)) => Parent::Fleet(name),
             Ok(Target::External(reference)) => Parent::External(reference),

@@ -59,7 +59,9 @@ impl<'a> Fleet<'a> {
             return Err(
                 Diagnostic::definition(format!("there is no image `{name}` in the fleet"))
                     .hint(format!("did you mean `{near}`?"))
-                    .hint(format!("a public image of that name is written with its tag: `{name}:TAG`")),
+                    .hint(format!(
+                        "a public image of that name is written with its tag: `{name}:TAG`"
+                    )),
             );
         }
         Ok(Target::External(reference))

@@ -75,12 +75,20 @@ impl Selection {
 fn matches(graph: &ImageGraph, pattern: &str) -> Result<Vec<ImageName>, Diagnostic> {
     if let Some(service) = pattern.strip_prefix('@') {
         let of_service = |n: &&super::Node| n.rendered().definition().service().as_str() == service;
-        let found: Vec<_> = graph.nodes().filter(of_service).map(|n| n.image().clone()).collect();
+        let found: Vec<_> = graph
+            .nodes()
+            .filter(of_service)
+            .map(|n| n.image().clone())
+            .collect();
         if found.is_empty() {
-            let services = graph.nodes().map(|n| n.rendered().definition().service().as_str());
-            return Err(Diagnostic::definition(format!("there is no service `{service}`"))
-                .maybe_hint(did_you_mean(service, services))
-                .hint("`kolla list` shows the services and their images"));
+            let services = graph
+                .nodes()
+                .map(|n| n.rendered().definition().service().as_str());
+            return Err(
+                Diagnostic::definition(format!("there is no service `{service}`"))
+                    .maybe_hint(did_you_mean(service, services))
+                    .hint("`kolla list` shows the services and their images"),
+            );
         }
         return Ok(found);
     }
@@ -88,8 +96,9 @@ fn matches(graph: &ImageGraph, pattern: &str) -> Result<Vec<ImageName>, Diagnost
         .literal_separator(true)
         .build()
         .map_err(|error| {
-            Diagnostic::definition(format!("`{pattern}` is not a pattern: {}", error.kind()))
-                .hint("a pattern is an image's name with `*`, `?`, `[...]` and `{a,b}`, or @SERVICE")
+            Diagnostic::definition(format!("`{pattern}` is not a pattern: {}", error.kind())).hint(
+                "a pattern is an image's name with `*`, `?`, `[...]` and `{a,b}`, or @SERVICE",
+            )
         })?
         .compile_matcher();
     let found: Vec<_> = graph

@@ -38,7 +38,11 @@ impl fmt::Display for Class {
 /// The message is a lowercase fragment without a full stop. How it looks on a screen is decided in
 /// one place, `cli`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Diagnostic {
+pub struct Diagnostic(Box<Parts>);
+
+/// Boxed, so that a `Result` is no larger than what it usually carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Parts {
     class: Class,
     message: String,
     at: Option<Location>,
@@ -49,13 +53,13 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// A problem of the given class.
     pub fn new(class: Class, message: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Parts {
             class,
             message: message.into(),
             at: None,
             notes: Vec::new(),
             hints: Vec::new(),
-        }
+        }))
     }
 
     /// A problem in what the user wrote.
@@ -71,28 +75,28 @@ impl Diagnostic {
     /// Where the problem is.
     #[must_use]
     pub fn at(mut self, location: Location) -> Self {
-        self.at = Some(location);
+        self.0.at = Some(location);
         self
     }
 
     /// A further fact, such as the underlying error's own words.
     #[must_use]
     pub fn note(mut self, note: impl Into<String>) -> Self {
-        self.notes.push((note.into(), None));
+        self.0.notes.push((note.into(), None));
         self
     }
 
     /// A further fact with its own place, such as one edge of a cycle.
     #[must_use]
     pub fn note_at(mut self, note: impl Into<String>, location: Location) -> Self {
-        self.notes.push((note.into(), Some(location)));
+        self.0.notes.push((note.into(), Some(location)));
         self
     }
 
     /// What to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hints.push(hint.into());
+        self.0.hints.push(hint.into());
         self
     }
 
@@ -107,36 +111,36 @@ impl Diagnostic {
 
     /// The failure class.
     pub fn class(&self) -> Class {
-        self.class
+        self.0.class
     }
 
     /// The message alone.
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 
     /// Where the problem is, if it has a place.
     pub fn location(&self) -> Option<&Location> {
-        self.at.as_ref()
+        self.0.at.as_ref()
     }
 
     /// Further facts, each with its place if it has one.
     pub fn notes(&self) -> &[(String, Option<Location>)] {
-        &self.notes
+        &self.0.notes
     }
 
     /// What to do.
     pub fn hints(&self) -> &[String] {
-        &self.hints
+        &self.0.hints
     }
 }
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(at) = &self.at {
+        if let Some(at) = &self.0.at {
             write!(f, "{at}: ")?;
         }
-        f.write_str(&self.message)
+        f.write_str(&self.0.message)
     }
 }
 
@@ -177,7 +181,11 @@ impl Diagnostics {
     /// # Errors
     /// Returns the collection itself when it is not empty.
     pub fn or_ok<T>(self, value: T) -> Result<T, Diagnostics> {
-        if self.is_empty() { Ok(value) } else { Err(self) }
+        if self.is_empty() {
+            Ok(value)
+        } else {
+            Err(self)
+        }
     }
 
     /// Takes the value of a result, keeping its problems here.

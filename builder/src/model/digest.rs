@@ -146,7 +146,13 @@ mod tests {
         );
         assert_eq!(Digest::parse(&digest.to_string()), Ok(digest.clone()));
         assert_eq!(Digest::parse(&digest.hex()), Ok(digest.clone()));
-        for bad in ["", "sha256:", "sha256:zz", "md5:abc", &digest.hex().to_uppercase()] {
+        for bad in [
+            "",
+            "sha256:",
+            "sha256:zz",
+            "md5:abc",
+            &digest.hex().to_uppercase(),
+        ] {
             assert!(Digest::parse(bad).is_err(), "{bad}");
         }
     }

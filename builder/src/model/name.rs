@@ -8,7 +8,9 @@ fn check(kind: &str, text: &str) -> Result<(), Diagnostic> {
     let bytes = text.as_bytes();
     let alnum = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let edges = bytes.first().is_some_and(alnum) && bytes.last().is_some_and(alnum);
-    let inner = bytes.iter().all(|b| alnum(b) || matches!(b, b'-' | b'_' | b'.'));
+    let inner = bytes
+        .iter()
+        .all(|b| alnum(b) || matches!(b, b'-' | b'_' | b'.'));
     let runs = bytes.windows(2).all(|w| {
         !matches!(w[0], b'.' | b'_' | b'-') || !matches!(w[1], b'.' | b'_' | b'-') || w == b"--"
     });
@@ -83,7 +85,9 @@ mod tests {
             assert!(ImageName::new(good).is_ok(), "{good}");
         }
         let long = "a".repeat(64);
-        for bad in ["", "-a", "a-", "A", "a/b", "a..b", "a b", "../x", "a:b", "é", &long] {
+        for bad in [
+            "", "-a", "a-", "A", "a/b", "a..b", "a b", "../x", "a:b", "é", &long,
+        ] {
             assert!(ImageName::new(bad).is_err(), "{bad}");
         }
     }

@@ -23,9 +23,8 @@ impl Platform {
         let mut parts = text.split('/');
         let (os, architecture, variant) = (parts.next(), parts.next(), parts.next());
         let known = architecture.is_some_and(|a| ARCHITECTURES.contains(&a));
-        let variant_ok = variant.is_none_or(|v| {
-            !v.is_empty() && v.bytes().all(|b| b.is_ascii_alphanumeric())
-        });
+        let variant_ok =
+            variant.is_none_or(|v| !v.is_empty() && v.bytes().all(|b| b.is_ascii_alphanumeric()));
         match (os, architecture) {
             (Some("linux"), Some(arch)) if known && variant_ok && parts.next().is_none() => {
                 Ok(Self {
@@ -92,9 +91,19 @@ mod tests {
     #[test]
     fn platforms_are_read_back() {
         for good in ["linux/amd64", "linux/arm/v7"] {
-            assert_eq!(Platform::parse(good).map(|p| p.to_string()), Ok(good.to_owned()));
+            assert_eq!(
+                Platform::parse(good).map(|p| p.to_string()),
+                Ok(good.to_owned())
+            );
         }
-        for bad in ["", "amd64", "windows/amd64", "linux/x86", "linux/arm/v7/x", "linux/arm/"] {
+        for bad in [
+            "",
+            "amd64",
+            "windows/amd64",
+            "linux/x86",
+            "linux/arm/v7/x",
+            "linux/arm/",
+        ] {
             assert!(Platform::parse(bad).is_err(), "{bad}");
         }
         assert!(Platform::parse(&Platform::host().to_string()).is_ok());

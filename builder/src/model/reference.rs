@@ -63,9 +63,15 @@ impl Registry {
         let (host, port) = match text.strip_prefix('[').and_then(|t| t.split_once(']')) {
             Some((v6, rest)) => {
                 if v6.parse::<std::net::Ipv6Addr>().is_err() {
-                    return problem("an IPv6 address in brackets, such as [::1]:5000, was expected");
+                    return problem(
+                        "an IPv6 address in brackets, such as [::1]:5000, was expected",
+                    );
                 }
-                ("v6", rest.strip_prefix(':').or((!rest.is_empty()).then_some("bad")))
+                (
+                    "v6",
+                    rest.strip_prefix(':')
+                        .or((!rest.is_empty()).then_some("bad")),
+                )
             }
             None => match text.split_once(':') {
                 Some((host, port)) => (host, Some(port)),
@@ -220,7 +226,9 @@ impl Reference {
 
     /// Whether it is one of [`Self::internal`].
     pub fn is_internal(&self) -> bool {
-        self.registry.as_ref().is_some_and(|r| r.as_str() == INTERNAL)
+        self.registry
+            .as_ref()
+            .is_some_and(|r| r.as_str() == INTERNAL)
     }
 
     /// Reads a reference by the distribution grammar.
@@ -252,7 +260,10 @@ impl Reference {
         let (name, tag) = match rest[name_start..].find(':') {
             Some(i) => {
                 let (name, tag) = (&rest[..name_start + i], &rest[name_start + i + 1..]);
-                (name, Some(Tag::new(tag).map_err(|_| wrong("its tag is not valid"))?))
+                (
+                    name,
+                    Some(Tag::new(tag).map_err(|_| wrong("its tag is not valid"))?),
+                )
             }
             None => (rest, None),
         };
@@ -363,15 +374,34 @@ mod tests {
             "a__b/c--d:x",
             &format!("reg.example/x:1@{digest}"),
         ] {
-            assert_eq!(Reference::parse(good).map(|r| r.to_string()), Ok(good.to_owned()));
+            assert_eq!(
+                Reference::parse(good).map(|r| r.to_string()),
+                Ok(good.to_owned())
+            );
         }
     }
 
     #[test]
     fn bad_references_are_refused() {
         for bad in [
-            "", ":", "a:", "A", "a//b", "a/", "/a", "a b", "a:b c", "a@sha256:1", "a@x", "-a",
-            "reg.example:port/x", "a..b", "a___b", "https://a/b", "a:-x", "http:/x",
+            "",
+            ":",
+            "a:",
+            "A",
+            "a//b",
+            "a/",
+            "/a",
+            "a b",
+            "a:b c",
+            "a@sha256:1",
+            "a@x",
+            "-a",
+            "reg.example:port/x",
+            "a..b",
+            "a___b",
+            "https://a/b",
+            "a:-x",
+            "http:/x",
         ] {
             assert!(Reference::parse(bad).is_err(), "{bad}");
         }
@@ -383,14 +413,25 @@ mod tests {
         let reference = reference.as_ref();
         assert_eq!(reference.map(Reference::path), Some("team/kolla/base"));
         assert_eq!(
-            reference.and_then(Reference::registry).map(Registry::as_str),
+            reference
+                .and_then(Reference::registry)
+                .map(Registry::as_str),
             Some("reg.example:5000")
         );
     }
 
     #[test]
     fn registries_and_namespaces_explain_themselves() {
-        for bad in ["https://x", "u:secret@x", "x/y", "x:99999", "-x", "", "[zz]:1", "[::1]x"] {
+        for bad in [
+            "https://x",
+            "u:secret@x",
+            "x/y",
+            "x:99999",
+            "-x",
+            "",
+            "[zz]:1",
+            "[::1]x",
+        ] {
             let error = Registry::new(bad).err();
             assert!(error.is_some(), "{bad}");
             assert!(!format!("{error:?}").contains("secret"), "{bad}");

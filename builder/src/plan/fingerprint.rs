@@ -49,7 +49,10 @@ pub fn fingerprints(
             .parents(node.image())
             .into_iter()
             .filter_map(|parent| {
-                Some((parent.to_string(), done.get(parent)?.fingerprint.to_string()))
+                Some((
+                    parent.to_string(),
+                    done.get(parent)?.fingerprint.to_string(),
+                ))
             })
             .collect();
         let inputs = Inputs {

@@ -116,7 +116,10 @@ impl Plan {
         let mut to_build: BTreeSet<&ImageName> = BTreeSet::new();
         let mut images = Vec::new();
         // Children before parents: whether a parent is needed is known once its children are.
-        let nodes: Vec<_> = graph.nodes().filter(|n| selection.contains(n.image())).collect();
+        let nodes: Vec<_> = graph
+            .nodes()
+            .filter(|n| selection.contains(n.image()))
+            .collect();
         for node in nodes.iter().rev() {
             let image = node.image();
             let Some(known) = facts.fingerprints.get(image) else {
@@ -144,12 +147,16 @@ impl Plan {
         }
         images.reverse();
         let mut problems = Diagnostics::default();
-        for planned in images.iter().filter(|i| matches!(i.action, Action::Build(_))) {
+        for planned in images
+            .iter()
+            .filter(|i| matches!(i.action, Action::Build(_)))
+        {
             for parent in &planned.parents {
                 let Some(known) = facts.fingerprints.get(parent) else {
                     continue;
                 };
-                let there = held.contains_key(&engine_reference(parent, &known.fingerprint).to_string());
+                let there =
+                    held.contains_key(&engine_reference(parent, &known.fingerprint).to_string());
                 if !there && !selection.contains(parent) {
                     problems.push(
                         Diagnostic::definition(format!(
@@ -187,7 +194,11 @@ fn held(stored: &[StoredImage]) -> HashMap<String, &StoredImage> {
             continue;
         };
         for reference in &image.references {
-            if reference.is_internal() && reference.tag().is_some_and(|t| t.as_str() == format!("fp-{label}")) {
+            if reference.is_internal()
+                && reference
+                    .tag()
+                    .is_some_and(|t| t.as_str() == format!("fp-{label}"))
+            {
                 held.insert(reference.to_string(), image);
             }
         }
@@ -206,7 +217,12 @@ fn reason(
     }
     let newest = held
         .values()
-        .filter(|stored| stored.labels.get(IMAGE_LABEL).is_some_and(|l| l == image.as_str()))
+        .filter(|stored| {
+            stored
+                .labels
+                .get(IMAGE_LABEL)
+                .is_some_and(|l| l == image.as_str())
+        })
         .max_by_key(|stored| stored.created)
         .and_then(|stored| Fingerprint::parse(stored.labels.get(FINGERPRINT_LABEL)?).ok());
     let before = newest

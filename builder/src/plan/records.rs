@@ -54,7 +54,9 @@ impl Records {
     }
 
     fn path(&self, image: &ImageName, fingerprint: &Fingerprint) -> PathBuf {
-        self.folder.join(image.as_str()).join(format!("{fingerprint}.json"))
+        self.folder
+            .join(image.as_str())
+            .join(format!("{fingerprint}.json"))
     }
 
     /// Oldest first.

@@ -73,7 +73,11 @@ impl fmt::Display for How {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Dockerfile { line, before, after } => {
+            Self::Dockerfile {
+                line,
+                before,
+                after,
+            } => {
                 write!(f, "Dockerfile line {line}: ")?;
                 match (before, after) {
                     (Some(before), Some(after)) => write!(f, "`{after}`, was `{before}`"),
@@ -117,11 +121,13 @@ fn compare<V: PartialEq>(
     before: &BTreeMap<String, V>,
     after: &BTreeMap<String, V>,
 ) -> impl Iterator<Item = (String, How)> {
-    let kept = after.iter().filter_map(|(key, value)| match before.get(key) {
-        None => Some((key.clone(), How::Added)),
-        Some(old) if old != value => Some((key.clone(), How::Changed)),
-        Some(_) => None,
-    });
+    let kept = after
+        .iter()
+        .filter_map(|(key, value)| match before.get(key) {
+            None => Some((key.clone(), How::Added)),
+            Some(old) if old != value => Some((key.clone(), How::Changed)),
+            Some(_) => None,
+        });
     let gone = before
         .keys()
         .filter(|key| !after.contains_key(*key))
@@ -159,10 +165,22 @@ mod tests {
     #[test]
     fn the_first_line_that_differs_is_told() {
         assert_eq!(line("a\nb", "a\nb"), None);
-        assert_eq!(line("a\nb", "a\nc").as_deref(), Some("Dockerfile line 2: `c`, was `b`"));
-        assert_eq!(line("a\nb", "a\nx\nb").as_deref(), Some("Dockerfile line 2: `x` added"));
-        assert_eq!(line("a\nx\nb", "a\nb").as_deref(), Some("Dockerfile line 2: `x` removed"));
-        assert_eq!(line("a", "a\nb").as_deref(), Some("Dockerfile line 2: `b` added"));
+        assert_eq!(
+            line("a\nb", "a\nc").as_deref(),
+            Some("Dockerfile line 2: `c`, was `b`")
+        );
+        assert_eq!(
+            line("a\nb", "a\nx\nb").as_deref(),
+            Some("Dockerfile line 2: `x` added")
+        );
+        assert_eq!(
+            line("a\nx\nb", "a\nb").as_deref(),
+            Some("Dockerfile line 2: `x` removed")
+        );
+        assert_eq!(
+            line("a", "a\nb").as_deref(),
+            Some("Dockerfile line 2: `b` added")
+        );
     }
 
     #[test]

@@ -54,8 +54,11 @@ pub async fn push(
     sink: &dyn Sink,
     cancel: &CancellationToken,
 ) -> Vec<Outcome<Vec<Pushed>>> {
-    let position: BTreeMap<&ImageName, usize> =
-        items.iter().enumerate().map(|(i, item)| (&item.image, i)).collect();
+    let position: BTreeMap<&ImageName, usize> = items
+        .iter()
+        .enumerate()
+        .map(|(i, item)| (&item.image, i))
+        .collect();
     let remaining = graph.remaining(|_| 1);
     let work: Vec<Job> = items
         .iter()
@@ -74,7 +77,9 @@ pub async fn push(
             let sent = one(engine, item, keychain, retry, sink).await;
             let ending = match &sent {
                 Ok(pushed) => Ending::Done {
-                    pushed: pushed.first().map(|p| (p.reference.clone(), p.digest.clone())),
+                    pushed: pushed
+                        .first()
+                        .map(|p| (p.reference.clone(), p.digest.clone())),
                 },
                 Err(problem) => Ending::Failed {
                     class: problem.class(),
@@ -133,7 +138,9 @@ async fn one(
                     total,
                 });
             };
-            Ok(engine.push(reference, credentials.as_ref(), &progress).await?)
+            Ok(engine
+                .push(reference, credentials.as_ref(), &progress)
+                .await?)
         })
         .await?;
         all.push(Pushed {

@@ -17,8 +17,9 @@ pub(super) fn explain(error: &tera::Error, sources: &HashMap<String, Source>) ->
             }
         }
         ErrorKind::MissingParent { current, parent } => {
-            let problem = Diagnostic::definition(format!("there is no template `{parent}` to extend"))
-                .maybe_hint(did_you_mean(parent, sources.keys().map(String::as_str)));
+            let problem =
+                Diagnostic::definition(format!("there is no template `{parent}` to extend"))
+                    .maybe_hint(did_you_mean(parent, sources.keys().map(String::as_str)));
             match sources.get(current) {
                 Some(source) => {
                     let start = source.text().find(parent.as_str()).unwrap_or(0);

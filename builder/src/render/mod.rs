@@ -77,7 +77,10 @@ pub fn render(catalog: &Catalog, options: &Options) -> Result<Vec<Rendered>, Dia
     let images: Vec<&Arc<ImageDefinition>> = catalog.images().values().collect();
     // Tera checks all its templates again whenever some are added, so they are added in few, large
     // batches; only a batch with a mistake in it is taken apart to find every mistake.
-    let batch = images.len().div_ceil(rayon::current_num_threads() * 2).max(1);
+    let batch = images
+        .len()
+        .div_ceil(rayon::current_num_threads() * 2)
+        .max(1);
     let results: Vec<Result<Vec<Rendered>, Diagnostics>> = images
         .par_chunks(batch)
         .map(|images| {
@@ -137,7 +140,10 @@ struct ImageTemplates<'c> {
 }
 
 impl<'c> ImageTemplates<'c> {
-    fn new(image: &'c Arc<ImageDefinition>, sections: Option<&Vec<Section>>) -> Result<Self, Diagnostics> {
+    fn new(
+        image: &'c Arc<ImageDefinition>,
+        sections: Option<&Vec<Section>>,
+    ) -> Result<Self, Diagnostics> {
         let mut texts = Vec::new();
         let mut top = None;
         if image.is_templated() {

@@ -68,7 +68,9 @@ pub(super) fn sections(
             );
         }
         for (i, head) in heads.iter().enumerate() {
-            let end = heads.get(i + 1).map_or(file.text().len(), |next| next.whole.start);
+            let end = heads
+                .get(i + 1)
+                .map_or(file.text().len(), |next| next.whole.start);
             let name = &file.text()[head.word.clone()];
             let Some(image) = catalog.images().get(name) else {
                 problems.push(
@@ -83,9 +85,11 @@ pub(super) fn sections(
             };
             if !image.is_templated() {
                 problems.push(
-                    Diagnostic::definition(format!("`{name}` has a plain Dockerfile, without blocks"))
-                        .at(file.location(head.word.clone()))
-                        .hint("shadow the whole file with --overlay instead"),
+                    Diagnostic::definition(format!(
+                        "`{name}` has a plain Dockerfile, without blocks"
+                    ))
+                    .at(file.location(head.word.clone()))
+                    .hint("shadow the whole file with --overlay instead"),
                 );
                 continue;
             }
@@ -102,11 +106,14 @@ pub(super) fn sections(
                     );
                 }
             }
-            found.entry(image.name().clone()).or_default().push(Section {
-                file: file.clone(),
-                range: section,
-                name: head.word.clone(),
-            });
+            found
+                .entry(image.name().clone())
+                .or_default()
+                .push(Section {
+                    file: file.clone(),
+                    range: section,
+                    name: head.word.clone(),
+                });
         }
     }
     problems.or_ok(found)
@@ -119,7 +126,11 @@ fn blocks_of(template: &Source, shared: &HashMap<&str, &Source>) -> BTreeSet<Str
     let mut next = Some(template);
     while let Some(source) = next {
         let text = source.text();
-        blocks.extend(tags(text, "block").into_iter().map(|tag| text[tag.word].to_owned()));
+        blocks.extend(
+            tags(text, "block")
+                .into_iter()
+                .map(|tag| text[tag.word].to_owned()),
+        );
         next = tags(text, "extends")
             .first()
             .map(|tag| &text[tag.word.clone()])
@@ -191,9 +202,13 @@ mod tests {
 
     #[test]
     fn tags_are_found_outside_comments() {
-        let text = "{# {% block no %} #}{%- extends \"a\" -%}{% block b %}x{% endblock b %}{%block c-%}";
+        let text =
+            "{# {% block no %} #}{%- extends \"a\" -%}{% block b %}x{% endblock b %}{%block c-%}";
         let words = |keyword| {
-            tags(text, keyword).into_iter().map(|t| &text[t.word]).collect::<Vec<_>>()
+            tags(text, keyword)
+                .into_iter()
+                .map(|t| &text[t.word])
+                .collect::<Vec<_>>()
         };
         assert_eq!(words("extends"), ["a"]);
         assert_eq!(words("block"), ["b", "c"]);

@@ -4,7 +4,10 @@ use super::table::table;
 use crate::graph::{ImageGraph, Node, Parent, Selection};
 
 fn nodes<'g>(graph: &'g ImageGraph, selection: &Selection) -> Vec<&'g Node> {
-    graph.nodes().filter(|n| selection.chosen().contains(n.image())).collect()
+    graph
+        .nodes()
+        .filter(|n| selection.chosen().contains(n.image()))
+        .collect()
 }
 
 /// What an image is made from, fleet and external, each once.

@@ -27,13 +27,19 @@ pub fn graph_text(graph: &ImageGraph, selection: &Selection, format: GraphFormat
         .collect();
     let edges: Vec<(&ImageName, &ImageName)> = images
         .iter()
-        .flat_map(|child| graph.parents(child).into_iter().map(move |parent| (parent, *child)))
+        .flat_map(|child| {
+            graph
+                .parents(child)
+                .into_iter()
+                .map(move |parent| (parent, *child))
+        })
         .filter(|(parent, _)| selection.contains(parent))
         .collect();
     match format {
         GraphFormat::Tree => tree(graph, selection, &images),
         GraphFormat::Dot => {
-            let mut text = String::from("digraph fleet {\n  rankdir = LR;\n  node [shape = box];\n");
+            let mut text =
+                String::from("digraph fleet {\n  rankdir = LR;\n  node [shape = box];\n");
             for image in &images {
                 let _ = writeln!(text, "  \"{image}\";");
             }
@@ -107,7 +113,11 @@ fn branch(
         let last = i + 1 == children.len();
         let own = first_parent(child).as_ref() == Some(image);
         let mark = if own { "" } else { " (also)" };
-        let _ = writeln!(text, "{indent}{}{child}{mark}", if last { "`-- " } else { "|-- " });
+        let _ = writeln!(
+            text,
+            "{indent}{}{child}{mark}",
+            if last { "`-- " } else { "|-- " }
+        );
         if own {
             let deeper = format!("{indent}{}", if last { "    " } else { "|   " });
             branch(graph, selection, child, first_parent, &deeper, text);

@@ -17,7 +17,11 @@ pub fn plan_table(plan: &Plan, why: bool, width: Option<u16>) -> String {
             ]
         })
         .collect();
-    table(width, &["IMAGE", "ACTION", if why { "WHY" } else { "REASON" }], rows)
+    table(
+        width,
+        &["IMAGE", "ACTION", if why { "WHY" } else { "REASON" }],
+        rows,
+    )
 }
 
 /// The reason for an action in a few words.

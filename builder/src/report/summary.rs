@@ -108,7 +108,13 @@ impl Summary {
             .iter()
             .map(|image| {
                 let last = match (&image.failure, image.pushed.as_slice()) {
-                    (Some(Failure { blocked_by: Some(by), .. }), _) => format!("blocked by {by}"),
+                    (
+                        Some(Failure {
+                            blocked_by: Some(by),
+                            ..
+                        }),
+                        _,
+                    ) => format!("blocked by {by}"),
                     (Some(_), _) => String::new(),
                     (None, []) => image
                         .tags
@@ -158,7 +164,11 @@ impl Summary {
                 (count > 0).then(|| format!("{count} {}", status.word().to_lowercase()))
             })
             .collect();
-        let counts = if counts.is_empty() { "nothing to do".to_owned() } else { counts.join(", ") };
+        let counts = if counts.is_empty() {
+            "nothing to do".to_owned()
+        } else {
+            counts.join(", ")
+        };
         format!("{counts} in {}", human_seconds(self.seconds))
     }
 }

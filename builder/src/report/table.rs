@@ -28,7 +28,9 @@ pub fn table(width: Option<u16>, headers: &[&str], rows: Vec<Vec<String>>) -> St
         }
     }
     let text = table.to_string();
-    text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    text.lines()
+        .map(|line| format!("{}\n", line.trim_end()))
+        .collect()
 }
 
 /// Bytes as people say them, in powers of 1000 as Docker does: `412 MB`.
@@ -53,7 +55,9 @@ pub fn human_seconds(seconds: f64) -> String {
     if seconds < 10.0 {
         return format!("{seconds:.1} s");
     }
-    let whole = std::time::Duration::try_from_secs_f64(seconds.round()).unwrap_or_default().as_secs();
+    let whole = std::time::Duration::try_from_secs_f64(seconds.round())
+        .unwrap_or_default()
+        .as_secs();
     if whole < 100 {
         format!("{whole} s")
     } else {
@@ -67,10 +71,20 @@ mod tests {
 
     #[test]
     fn sizes_and_times_are_short() {
-        let sizes = [0, 999, 1000, 4_200_000, 412_345_678, 1_250_000_000, 3_000_000_000_000];
+        let sizes = [
+            0,
+            999,
+            1000,
+            4_200_000,
+            412_345_678,
+            1_250_000_000,
+            3_000_000_000_000,
+        ];
         assert_eq!(
             sizes.map(human_size),
-            ["0 B", "999 B", "1 kB", "4.2 MB", "412 MB", "1.2 GB", "3.0 TB"]
+            [
+                "0 B", "999 B", "1 kB", "4.2 MB", "412 MB", "1.2 GB", "3.0 TB"
+            ]
         );
         assert_eq!(
             [0.04, 9.94, 12.4, 99.0, 125.0].map(human_seconds),
@@ -80,8 +94,18 @@ mod tests {
 
     #[test]
     fn a_table_keeps_to_its_width() {
-        let rows = vec![vec!["a".repeat(30), "1".into()], vec!["b".into(), "22".into()]];
-        assert_eq!(table(None, &["name", ">n"], rows.clone()).lines().count(), 3);
-        assert!(table(Some(20), &["name", ">n"], rows).lines().all(|l| l.chars().count() <= 20));
+        let rows = vec![
+            vec!["a".repeat(30), "1".into()],
+            vec!["b".into(), "22".into()],
+        ];
+        assert_eq!(
+            table(None, &["name", ">n"], rows.clone()).lines().count(),
+            3
+        );
+        assert!(
+            table(Some(20), &["name", ">n"], rows)
+                .lines()
+                .all(|l| l.chars().count() <= 20)
+        );
     }
 }

@@ -66,13 +66,20 @@ impl Builder<'_> {
         cancel: &CancellationToken,
     ) -> Vec<Outcome<Built>> {
         let images = plan.images();
-        let position: BTreeMap<&ImageName, usize> =
-            images.iter().enumerate().map(|(i, p)| (&p.image, i)).collect();
+        let position: BTreeMap<&ImageName, usize> = images
+            .iter()
+            .enumerate()
+            .map(|(i, p)| (&p.image, i))
+            .collect();
         let remaining = self.graph.remaining(weight);
         let jobs: Vec<Job> = images
             .iter()
             .map(|planned| Job {
-                needs: planned.parents.iter().filter_map(|p| position.get(p).copied()).collect(),
+                needs: planned
+                    .parents
+                    .iter()
+                    .filter_map(|p| position.get(p).copied())
+                    .collect(),
                 weight: remaining.get(&planned.image).copied().unwrap_or(0),
             })
             .collect();
@@ -87,7 +94,9 @@ impl Builder<'_> {
                 Outcome::Blocked { by } => Ending::Blocked {
                     by: images[*by].image.clone(),
                 },
-                Outcome::Cancelled if matches!(planned.action, Action::Build(_)) => Ending::Cancelled,
+                Outcome::Cancelled if matches!(planned.action, Action::Build(_)) => {
+                    Ending::Cancelled
+                }
                 _ => continue,
             };
             self.finished(&planned.image, ending);
@@ -136,7 +145,10 @@ impl Builder<'_> {
                 attempt,
             });
             let request = self.request(planned, forced).await?;
-            let built = self.engine.build(&request, &|event| self.progress(image, event)).await;
+            let built = self
+                .engine
+                .build(&request, &|event| self.progress(image, event))
+                .await;
             built.map_err(Failure::from)
         })
         .await
@@ -145,15 +157,26 @@ impl Builder<'_> {
             if let Some(known) = self.fingerprints.get(image)
                 && let Err(error) = self.records.store(image, &known.fingerprint, &known.inputs)
             {
-                let problem = Diagnostic::environment(format!("cannot keep the inputs of `{image}`: {error}"));
+                let problem = Diagnostic::environment(format!(
+                    "cannot keep the inputs of `{image}`: {error}"
+                ));
                 self.sink.emit(Event::Warning(Arc::new(problem)));
             }
         })
     }
 
-    async fn request(&self, planned: &PlannedImage, forced: bool) -> Result<BuildRequest, Diagnostic> {
+    async fn request(
+        &self,
+        planned: &PlannedImage,
+        forced: bool,
+    ) -> Result<BuildRequest, Diagnostic> {
         let image = &planned.image;
-        let missing = || Diagnostic::new(crate::model::Class::Internal, format!("`{image}` is not in the graph"));
+        let missing = || {
+            Diagnostic::new(
+                crate::model::Class::Internal,
+                format!("`{image}` is not in the graph"),
+            )
+        };
         let node = self.graph.node(image).ok_or_else(missing)?;
         let assembly = self.assemblies.get(image).ok_or_else(missing)?;
         let context = complete(assembly, &self.dockerfile(image), self.fetcher, self.sink).await?;
@@ -161,7 +184,10 @@ impl Builder<'_> {
             context: Arc::new(context),
             args: node.rendered().definition().args().clone(),
             labels: BTreeMap::from([
-                (FINGERPRINT_LABEL.to_owned(), planned.fingerprint.to_string()),
+                (
+                    FINGERPRINT_LABEL.to_owned(),
+                    planned.fingerprint.to_string(),
+                ),
                 (IMAGE_LABEL.to_owned(), image.to_string()),
             ]),
             platform: self.options.platform.clone(),

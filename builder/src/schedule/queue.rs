@@ -129,7 +129,10 @@ mod tests {
     fn jobs(needs: &[&[usize]]) -> Vec<Job> {
         needs
             .iter()
-            .map(|needs| Job { needs: needs.to_vec(), weight: 0 })
+            .map(|needs| Job {
+                needs: needs.to_vec(),
+                weight: 0,
+            })
             .collect()
     }
 
@@ -168,7 +171,10 @@ mod tests {
     async fn the_heaviest_ready_job_starts_first() {
         let order = Mutex::new(Vec::new());
         let jobs: Vec<Job> = [1, 9, 5, 5]
-            .map(|weight| Job { needs: Vec::new(), weight })
+            .map(|weight| Job {
+                needs: Vec::new(),
+                weight,
+            })
             .to_vec();
         run(&jobs, 1, &CancellationToken::new(), async |i| {
             order.lock().map(|mut o| o.push(i)).ok();
@@ -182,12 +188,22 @@ mod tests {
     async fn a_failure_blocks_its_descendants_alone() {
         let jobs = jobs(&[&[], &[0], &[1], &[], &[2, 3]]);
         let outcomes = run(&jobs, 4, &CancellationToken::new(), async |i| {
-            if i == 0 { Err(Diagnostic::new(Class::Build, "no")) } else { Ok(()) }
+            if i == 0 {
+                Err(Diagnostic::new(Class::Build, "no"))
+            } else {
+                Ok(())
+            }
         })
         .await;
         assert_eq!(
             words(&outcomes),
-            ["failed", "blocked by 0", "blocked by 0", "done", "blocked by 0"]
+            [
+                "failed",
+                "blocked by 0",
+                "blocked by 0",
+                "done",
+                "blocked by 0"
+            ]
         );
     }
 
@@ -195,7 +211,11 @@ mod tests {
     async fn a_failing_environment_starts_nothing_more() {
         let jobs = jobs(&[&[], &[], &[]]);
         let outcomes = run(&jobs, 1, &CancellationToken::new(), async |i| {
-            if i == 0 { Err(Diagnostic::environment("disk full")) } else { Ok(()) }
+            if i == 0 {
+                Err(Diagnostic::environment("disk full"))
+            } else {
+                Ok(())
+            }
         })
         .await;
         assert_eq!(words(&outcomes), ["failed", "cancelled", "cancelled"]);
@@ -226,7 +246,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_circle_is_not_waited_for() {
-        let outcomes = run(&jobs(&[&[1], &[0]]), 2, &CancellationToken::new(), async |_| Ok(())).await;
+        let outcomes = run(
+            &jobs(&[&[1], &[0]]),
+            2,
+            &CancellationToken::new(),
+            async |_| Ok(()),
+        )
+        .await;
         assert_eq!(words(&outcomes), ["cancelled"; 2]);
     }
 }

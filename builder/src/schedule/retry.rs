@@ -28,7 +28,9 @@ impl Default for RetryPolicy {
 impl RetryPolicy {
     /// The pause before a retry, counted from 1; what the server asked for counts where it is longer.
     fn before(&self, retry: u32, asked: Option<Duration>) -> Duration {
-        let doubled = self.pause.saturating_mul(1_u32.checked_shl(retry - 1).unwrap_or(u32::MAX));
+        let doubled = self
+            .pause
+            .saturating_mul(1_u32.checked_shl(retry - 1).unwrap_or(u32::MAX));
         doubled.max(asked.unwrap_or_default()).min(self.longest)
     }
 }
@@ -99,12 +101,19 @@ mod tests {
     use crate::event::Record;
 
     async fn tries(class: Class, good_at: u32) -> (Result<u32, Diagnostic>, usize) {
-        let policy = RetryPolicy { pause: Duration::ZERO, ..RetryPolicy::default() };
+        let policy = RetryPolicy {
+            pause: Duration::ZERO,
+            ..RetryPolicy::default()
+        };
         let (Ok(image), record) = (ImageName::new("x"), Record::default()) else {
             panic!("a valid name")
         };
         let result = retrying(&policy, &image, &record, async |attempt| {
-            if attempt == good_at { Ok(attempt) } else { Err(Diagnostic::new(class, "no").into()) }
+            if attempt == good_at {
+                Ok(attempt)
+            } else {
+                Err(Diagnostic::new(class, "no").into())
+            }
         })
         .await;
         (result, record.events().len())
@@ -123,9 +132,14 @@ mod tests {
     fn pauses_double_and_a_server_may_ask_for_more() {
         let policy = RetryPolicy::default();
         let seconds = |retry, asked: Option<u64>| {
-            policy.before(retry, asked.map(Duration::from_secs)).as_secs()
+            policy
+                .before(retry, asked.map(Duration::from_secs))
+                .as_secs()
         };
-        assert_eq!((seconds(1, None), seconds(3, None), seconds(40, None)), (1, 4, 60));
+        assert_eq!(
+            (seconds(1, None), seconds(3, None), seconds(40, None)),
+            (1, 4, 60)
+        );
         assert_eq!((seconds(1, Some(20)), seconds(1, Some(999))), (20, 60));
     }
 }

@@ -72,17 +72,37 @@ pub(in super::super) async fn run(
             },
         };
         let tags = |image: &ImageName| naming.references(settings, image);
-        builder.run(&plan, tags, |image| durations.of(image), &cancel).await
+        builder
+            .run(&plan, tags, |image| durations.of(image), &cancel)
+            .await
     };
-    durations.store(plan.images().iter().zip(&outcomes).filter_map(|(planned, outcome)| {
-        outcome.done()?;
-        Some((planned.image.clone(), timing.seconds(&planned.image, Activity::Build)?))
-    }));
+    durations.store(
+        plan.images()
+            .iter()
+            .zip(&outcomes)
+            .filter_map(|(planned, outcome)| {
+                outcome.done()?;
+                Some((
+                    planned.image.clone(),
+                    timing.seconds(&planned.image, Activity::Build)?,
+                ))
+            }),
+    );
 
     let mut images = reports(&plan, &outcomes, settings, &naming, &timing, &logs);
     let mut ok = images.iter().all(|i| i.failure.is_none()) && !cancel.is_cancelled();
     if args.push && ok {
-        push(&mut images, &fleet, &selection, &session, settings, environment, console, &cancel).await;
+        push(
+            &mut images,
+            &fleet,
+            &selection,
+            &session,
+            settings,
+            environment,
+            console,
+            &cancel,
+        )
+        .await;
         ok = images.iter().all(|i| i.failure.is_none()) && !cancel.is_cancelled();
     } else if args.push {
         console.say("\nnothing was pushed: not everything was built");
@@ -161,7 +181,11 @@ fn reports(
             size: None,
             id: outcome.done().and_then(|built| built.id.clone()),
             fingerprint: planned.fingerprint.clone(),
-            tags: if tagged { naming.references(settings, &planned.image) } else { Vec::new() },
+            tags: if tagged {
+                naming.references(settings, &planned.image)
+            } else {
+                Vec::new()
+            },
             pushed: Vec::new(),
             failure,
             log: logs.path(&planned.image),
@@ -222,7 +246,10 @@ pub(super) async fn push(
         match outcome {
             Outcome::Done(pushed) => report.pushed = pushed,
             Outcome::Failed(problem) => {
-                console.error_text(&format!("\n{}", super::super::diagnostics::render(&problem, false)));
+                console.error_text(&format!(
+                    "\n{}",
+                    super::super::diagnostics::render(&problem, false)
+                ));
                 report.status = Status::Failed;
                 report.failure = Some(session::failure(&problem));
             }

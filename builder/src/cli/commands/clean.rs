@@ -23,9 +23,13 @@ pub(in super::super) async fn run(
     let mut problems = Diagnostics::default();
     let mut rows = Vec::new();
 
-    let images = engine.images(FINGERPRINT_LABEL).await.map_err(|e| e.diagnostic())?;
+    let images = engine
+        .images(FINGERPRINT_LABEL)
+        .await
+        .map_err(|e| e.diagnostic())?;
     for image in &images {
-        let only_ours = !image.references.is_empty() && image.references.iter().all(Reference::is_internal);
+        let only_ours =
+            !image.references.is_empty() && image.references.iter().all(Reference::is_internal);
         if !only_ours {
             continue;
         }
@@ -33,10 +37,18 @@ pub(in super::super) async fn run(
             if !args.dry_run {
                 problems.take(engine.untag(reference).await.map_err(|e| e.diagnostic()));
             }
-            rows.push(vec!["image".into(), reference.to_string(), human_size(image.size)]);
+            rows.push(vec![
+                "image".into(),
+                reference.to_string(),
+                human_size(image.size),
+            ]);
         }
     }
-    for leftover in engine.leftovers(FINGERPRINT_LABEL).await.map_err(|e| e.diagnostic())? {
+    for leftover in engine
+        .leftovers(FINGERPRINT_LABEL)
+        .await
+        .map_err(|e| e.diagnostic())?
+    {
         if !args.dry_run {
             problems.take(engine.remove(&leftover).await.map_err(|e| e.diagnostic()));
         }
@@ -50,10 +62,18 @@ pub(in super::super) async fn run(
         if !args.dry_run {
             let _ = std::fs::remove_dir_all(&partial);
         }
-        rows.push(vec!["partial".into(), partial.display().to_string(), String::new()]);
+        rows.push(vec![
+            "partial".into(),
+            partial.display().to_string(),
+            String::new(),
+        ]);
     }
 
-    let word = if args.dry_run { "would remove" } else { "removed" };
+    let word = if args.dry_run {
+        "would remove"
+    } else {
+        "removed"
+    };
     if rows.is_empty() {
         console.say("nothing is left over");
     } else {
@@ -65,7 +85,10 @@ pub(in super::super) async fn run(
 }
 
 fn partials(folder: &Path) -> Vec<std::path::PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    let entries = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok);
     entries
         .filter(|entry| entry.file_name().to_string_lossy().starts_with("partial-"))
         .map(|entry| entry.path())

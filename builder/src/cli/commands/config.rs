@@ -16,7 +16,11 @@ pub(in super::super) fn run(
         TableFormat::Table => {
             let rows = settings.shown.iter();
             let rows = rows.map(|s| vec![s.name.to_owned(), s.value.clone(), s.origin.to_string()]);
-            table(console.width(), &["SETTING", "VALUE", "FROM"], rows.collect())
+            table(
+                console.width(),
+                &["SETTING", "VALUE", "FROM"],
+                rows.collect(),
+            )
         }
         TableFormat::Json => {
             let shown: serde_json::Map<_, _> = settings

@@ -26,7 +26,11 @@ pub(in super::super) async fn run(
     match args.format {
         TableFormat::Table => {
             console.result(&report::plan_table(&plan, args.why, console.width()))?;
-            console.say(&format!("\n{} of {} to build", plan.builds(), plan.images().len()));
+            console.say(&format!(
+                "\n{} of {} to build",
+                plan.builds(),
+                plan.images().len()
+            ));
         }
         TableFormat::Json => {
             let tags = |image: &_| naming.references(settings, image);

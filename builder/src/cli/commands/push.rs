@@ -24,11 +24,23 @@ pub(in super::super) async fn run(
     let built = session.built(settings, &fleet, &selection, &naming).await?;
     let cancel = session::cancel_on_signal(console);
     let mut images = session::reports(&fleet, built, Status::Pushed);
-    build::push(&mut images, &fleet, &selection, &session, settings, environment, console, &cancel).await;
+    build::push(
+        &mut images,
+        &fleet,
+        &selection,
+        &session,
+        settings,
+        environment,
+        console,
+        &cancel,
+    )
+    .await;
     let summary = Summary {
         schema: 1,
         command: "push",
-        ok: images.iter().all(|i: &ImageReport| i.status == Status::Pushed),
+        ok: images
+            .iter()
+            .all(|i: &ImageReport| i.status == Status::Pushed),
         engine: session.engine_line(),
         seconds: begun.elapsed().as_secs_f64(),
         images,

@@ -27,9 +27,9 @@ pub(in super::super) async fn run(
         };
         let dockerfile = schedule::sent_dockerfile(&fleet.graph, &fleet.fingerprints, image);
         let context = if args.no_sources {
-            assembly
-                .complete(&dockerfile, &[])
-                .map_err(|e| Diagnostic::environment(format!("cannot read a file of the context: {e}")))?
+            assembly.complete(&dockerfile, &[]).map_err(|e| {
+                Diagnostic::environment(format!("cannot read a file of the context: {e}"))
+            })?
         } else {
             schedule::complete(assembly, &dockerfile, &fetcher, &*sink).await?
         };
@@ -42,7 +42,12 @@ pub(in super::super) async fn run(
         };
         cleared
             .and_then(|()| fs::create_dir_all(&folder))
-            .and_then(|()| context.entries().iter().try_for_each(|entry| write(&folder, entry)))
+            .and_then(|()| {
+                context
+                    .entries()
+                    .iter()
+                    .try_for_each(|entry| write(&folder, entry))
+            })
             .map_err(|e| {
                 Diagnostic::environment(format!("cannot write: {e}")).at(Location::file(&folder))
             })?;

@@ -86,7 +86,11 @@ impl Session {
         let stored = self.stored().await?;
         let mut problems = Diagnostics::default();
         let mut all = Vec::new();
-        for node in fleet.graph.nodes().filter(|n| selection.chosen().contains(n.image())) {
+        for node in fleet
+            .graph
+            .nodes()
+            .filter(|n| selection.chosen().contains(n.image()))
+        {
             let image = node.image();
             let Some(known) = fleet.fingerprints.get(image) else {
                 continue;
@@ -129,7 +133,9 @@ pub(super) async fn connect(
             .or_else(|| Some(environment.home()?.join(".docker"))),
         runtime_dir: environment.get("XDG_RUNTIME_DIR").map(Into::into),
     })?;
-    let engine = Docker::discover(&candidates).await.map_err(|e| e.diagnostic())?;
+    let engine = Docker::discover(&candidates)
+        .await
+        .map_err(|e| e.diagnostic())?;
     Ok(Box::new(engine))
 }
 
@@ -148,9 +154,10 @@ pub(super) fn cancel_on_signal(console: &Console) -> CancellationToken {
     let cancel = token.clone();
     tokio::spawn(async move {
         use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut interrupt), Ok(mut terminate)) =
-            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        else {
+        let (Ok(mut interrupt), Ok(mut terminate)) = (
+            signal(SignalKind::interrupt()),
+            signal(SignalKind::terminate()),
+        ) else {
             return;
         };
         for turn in 0.. {

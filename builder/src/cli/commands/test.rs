@@ -31,9 +31,13 @@ pub(in super::super) async fn run(
     let cancel = session::cancel_on_signal(console);
     let smoke = |image: &ImageName| {
         let node = fleet.graph.node(image);
-        node.map(|n| n.rendered().definition().smoke().to_vec()).unwrap_or_default()
+        node.map(|n| n.rendered().definition().smoke().to_vec())
+            .unwrap_or_default()
     };
-    let built: Vec<_> = built.into_iter().filter(|(image, ..)| !smoke(image).is_empty()).collect();
+    let built: Vec<_> = built
+        .into_iter()
+        .filter(|(image, ..)| !smoke(image).is_empty())
+        .collect();
     let timing = Timing::default();
     let jobs = vec![Job::default(); built.len()];
     let outcomes = {
@@ -97,9 +101,14 @@ async fn one(
             let tail = &lines[lines.len().saturating_sub(20)..];
             let problem = Diagnostic::new(
                 Class::Build,
-                format!("the smoke test of `{image}` ended with status {}: {shown}", ended.status),
+                format!(
+                    "the smoke test of `{image}` ended with status {}: {shown}",
+                    ended.status
+                ),
             );
-            Err(tail.iter().fold(problem, |problem, line| problem.note((*line).to_owned())))
+            Err(tail
+                .iter()
+                .fold(problem, |problem, line| problem.note((*line).to_owned())))
         }
     };
     let ending = match &result {
