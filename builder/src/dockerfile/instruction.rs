@@ -6,13 +6,13 @@ use super::ast::{
     Arg, Command, From, Healthcheck, Instruction, Kind, Pair, Run, Transfer, TransferSource,
 };
 use super::flags::{self, Flag, Raw};
-use super::heredoc;
+use super::heredoc::{self, Opening};
 use super::json::{self, Array};
 use super::mount;
-use super::problems::Problems;
+use super::problems::{Problems, near, shown};
 use super::text::{Mapped, Word, is_blank};
 use super::values;
-use crate::model::{Diagnostic, nearest};
+use crate::model::Diagnostic;
 
 /// Every instruction.
 pub(super) const NAMES: [&str; 18] = [
@@ -49,6 +49,8 @@ pub(super) struct Parts<'l> {
     rest: Range<usize>,
     /// The whole, trimmed.
     pub(super) range: Range<usize>,
+    /// Where the line opens heredocs, in the source.
+    openings: Vec<Range<usize>>,
 }
 
 /// A parsed line.
@@ -77,13 +79,16 @@ impl<'l> Parts<'l> {
             flags,
             rest,
             range,
+            openings: Vec::new(),
         }
     }
 
     /// The instruction that `ONBUILD` puts off.
     fn trigger(&self) -> Option<Parts<'l>> {
-        (self.name == Some("ONBUILD") && !self.rest.is_empty())
-            .then(|| Parts::split(self.line, self.rest.clone(), self.escape))
+        (self.name == Some("ONBUILD") && !self.rest.is_empty()).then(|| Parts {
+            openings: self.openings.clone(),
+            ..Parts::split(self.line, self.rest.clone(), self.escape)
+        })
     }
 
     fn text(&self) -> &'l str {
@@ -95,7 +100,7 @@ impl<'l> Parts<'l> {
     }
 
     /// Whether `<<EOF` opens a heredoc here: in RUN, COPY and ADD, unless in JSON form.
-    pub(super) fn takes_heredocs(&self) -> bool {
+    fn takes_heredocs(&self) -> bool {
         match self.name {
             Some("RUN" | "COPY" | "ADD") => matches!(json::array(self.text()), Array::None),
             Some("ONBUILD") => self
@@ -103,6 +108,16 @@ impl<'l> Parts<'l> {
                 .is_some_and(|inner| inner.name != Some("ONBUILD") && inner.takes_heredocs()),
             _ => false,
         }
+    }
+
+    /// Looks for the heredocs that the line opens.
+    pub(super) fn find_heredocs(&mut self) -> Vec<(Opening, Range<usize>)> {
+        if !self.takes_heredocs() {
+            return Vec::new();
+        }
+        let found = heredoc::openings(self.line);
+        self.openings = found.iter().map(|(_, span)| span.clone()).collect();
+        found
     }
 
     /// Where to point for something that is missing.
@@ -129,10 +144,9 @@ pub(super) fn parse(parts: &Parts<'_>, problems: &mut Problems<'_>) -> Option<Pa
 }
 
 fn unknown(keyword: &str) -> Diagnostic {
-    let problem =
-        Diagnostic::definition(format!("unknown instruction `{}`", keyword.escape_debug()));
+    let problem = Diagnostic::definition(format!("unknown instruction `{}`", shown(keyword)));
     let upper = keyword.to_uppercase();
-    if let Some(near) = nearest(&upper, NAMES) {
+    if let Some(near) = near(&upper, NAMES) {
         return problem.hint(format!("did you mean `{near}`?"));
     }
     if let Some(name) = NAMES.iter().find(|name| {
@@ -155,6 +169,9 @@ fn instruction(
 ) -> Option<Instruction> {
     let flags = flags::check(name, &parts.flags, problems);
     let complete = flags.len() == parts.flags.len();
+    if !complete && parts.rest.is_empty() {
+        return None;
+    }
     let kind = match name {
         "ADD" => Kind::Add(transfer(parts, &flags, false, problems)?),
         "COPY" => Kind::Copy(transfer(parts, &flags, true, problems)?),
@@ -233,7 +250,7 @@ fn from(parts: &Parts<'_>, flags: Vec<Flag>, problems: &mut Problems<'_>) -> Opt
                 problems.add(
                     Diagnostic::definition(format!(
                         "`{}` cannot be the name of a stage",
-                        word.text.escape_debug()
+                        shown(&word.text)
                     ))
                     .hint("a name begins with a letter and has letters, digits, `-`, `_` and `.`"),
                     word.span,
@@ -318,7 +335,7 @@ fn run(parts: &Parts<'_>, flags: &[Flag], problems: &mut Problems<'_>) -> Option
             problems.add(
                 Diagnostic::definition(format!(
                     "`{}` is no value of `--{name}`",
-                    value.text.escape_debug()
+                    shown(&value.text)
                 ))
                 .hint(format!("there is {}", values.join(", "))),
                 value.span.clone(),
@@ -408,13 +425,30 @@ fn transfer(
         );
     }
     let mut sources = Vec::new();
-    let mut heredocs = 0;
+    let mut used: Vec<bool> = parts
+        .openings
+        .iter()
+        .map(|span| *span == destination.span)
+        .collect();
     for word in words {
         let heredoc = !json && heredoc::opening(&word.text).is_some();
         if heredoc {
-            sources.push(TransferSource::Heredoc(heredocs));
-            heredocs += 1;
+            match parts
+                .openings
+                .binary_search_by_key(&word.span.start, |span| span.start)
+            {
+                Ok(index) => {
+                    used[index] = true;
+                    sources.push(TransferSource::Heredoc(index));
+                }
+                Err(_) => wrong(
+                    format!("`{}` opens no heredoc here", shown(&word.text)),
+                    "a quote or a brace of the line is not closed",
+                    word.span,
+                ),
+            }
         } else if !json && matches!(word.text.as_str(), "<<" | "<<-") {
+            used.fill(true);
             wrong(
                 format!("`{}` has no delimiter", word.text),
                 "write `<<EOF` without white space between",
@@ -442,6 +476,13 @@ fn transfer(
             sources.push(TransferSource::Path(word));
         }
     }
+    if let Some(index) = used.iter().position(|used| !used) {
+        wrong(
+            format!("{name} cannot read this heredoc"),
+            "its delimiter is also the file's name and may hold no white space",
+            parts.openings[index].clone(),
+        );
+    }
     let value = |name: &str| {
         flags
             .iter()
@@ -452,7 +493,7 @@ fn transfer(
         && !values::is_mode(&mode.text)
     {
         wrong(
-            format!("`{}` is no mode", mode.text.escape_debug()),
+            format!("`{}` is no mode", shown(&mode.text)),
             "a mode is octal and at most 7777, such as 0755, or symbolic, such as u+x",
             mode.span.clone(),
         );
@@ -542,7 +583,7 @@ fn pairs(parts: &Parts<'_>, problems: &mut Problems<'_>) -> Option<Vec<Pair>> {
         let name_len = text.find(is_blank).unwrap_or(text.len());
         let gap = text[name_len..].find(|c| !is_blank(c));
         let Some(gap) = gap else {
-            let name = text.escape_debug();
+            let name = shown(text);
             problems.add(
                 Diagnostic::definition(format!("`{name}` has no value")).hint(format!(
                     "write `{name}=value`, or `{name}=` for an empty one"
@@ -568,7 +609,7 @@ fn pairs(parts: &Parts<'_>, problems: &mut Problems<'_>) -> Option<Vec<Pair>> {
             Some((name, value)) => pairs.push(Pair { name, value }),
             None => {
                 good = false;
-                let text = parts.line.text()[range.clone()].escape_debug();
+                let text = shown(&parts.line.text()[range.clone()]);
                 problems.add(
                     Diagnostic::definition(format!("`{text}` has no `=`"))
                         .hint("write `name=value`, and quote a value that holds white space"),
@@ -629,8 +670,8 @@ fn stop_signal(parts: &Parts<'_>, problems: &mut Problems<'_>) -> Option<Word> {
         let upper = signal.text.to_uppercase();
         let name = upper.strip_prefix("SIG").unwrap_or(&upper);
         problems.add(
-            Diagnostic::definition(format!("`{}` is no signal", signal.text.escape_debug())).hint(
-                match nearest(name, values::SIGNALS) {
+            Diagnostic::definition(format!("`{}` is no signal", shown(&signal.text))).hint(
+                match near(name, values::SIGNALS) {
                     Some(near) => format!("did you mean `SIG{near}`?"),
                     None => "write a name such as SIGTERM, or a number".to_owned(),
                 },
@@ -659,7 +700,7 @@ fn expose(parts: &Parts<'_>, problems: &mut Problems<'_>) -> Option<Vec<Word>> {
         if plain && !values::is_port(&word.text) {
             good = false;
             problems.add(
-                Diagnostic::definition(format!("`{}` is no port", word.text.escape_debug()))
+                Diagnostic::definition(format!("`{}` is no port", shown(&word.text)))
                     .hint("a port is a number or a range up to 65535, then /tcp, /udp or /sctp"),
                 word.span.clone(),
             );
@@ -715,6 +756,7 @@ fn healthcheck(
         flags: Vec::new(),
         rest: parts.line.trim(kind.end..parts.rest.end),
         range: parts.range.clone(),
+        openings: Vec::new(),
     };
     match text[..kind_len].to_uppercase().as_str() {
         "" => {
@@ -752,11 +794,8 @@ fn healthcheck(
         }
         other => {
             problems.add(
-                Diagnostic::definition(format!(
-                    "HEALTHCHECK has no form `{}`",
-                    other.escape_debug()
-                ))
-                .hint("write `HEALTHCHECK CMD command` or `HEALTHCHECK NONE`"),
+                Diagnostic::definition(format!("HEALTHCHECK has no form `{}`", shown(other)))
+                    .hint("write `HEALTHCHECK CMD command` or `HEALTHCHECK NONE`"),
                 parts.line.span(kind),
             );
             None
@@ -782,7 +821,7 @@ fn time(
             problems.add(
                 Diagnostic::definition(format!(
                     "`{}` is no value of `--{name}`: {why}",
-                    value.text.escape_debug()
+                    shown(&value.text)
                 ))
                 .hint("a duration is a number and ms, s, m or h, such as 1m30s"),
                 value.span.clone(),
@@ -805,11 +844,8 @@ fn retries(flags: &[Flag], problems: &mut Problems<'_>) -> Option<Option<u32>> {
         Ok(Ok(count)) => Some(Some(count)),
         _ => {
             problems.add(
-                Diagnostic::definition(format!(
-                    "`{}` is no number of retries",
-                    value.text.escape_debug()
-                ))
-                .hint("write `--retries=3`"),
+                Diagnostic::definition(format!("`{}` is no number of retries", shown(&value.text)))
+                    .hint("write `--retries=3`"),
                 value.span.clone(),
             );
             None
