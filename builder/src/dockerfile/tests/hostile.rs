@@ -4,7 +4,7 @@ use super::corpus::CORPUS;
 use super::*;
 
 /// xorshift, so that every run sees the same inputs.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -14,7 +14,7 @@ impl Random {
         self.0
     }
 
-    fn below(&mut self, limit: usize) -> usize {
+    pub(super) fn below(&mut self, limit: usize) -> usize {
         (self.next() % limit.max(1) as u64) as usize
     }
 }
@@ -72,7 +72,7 @@ const PIECES: &[&str] = &[
     "\u{2028}",
 ];
 
-fn mutate(text: &str, other: &str, random: &mut Random) -> String {
+pub(super) fn mutate(text: &str, other: &str, random: &mut Random) -> String {
     let cut = |text: &str, random: &mut Random| {
         let mut at = random.below(text.len() + 1);
         while !text.is_char_boundary(at) {
