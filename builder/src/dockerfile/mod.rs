@@ -14,16 +14,20 @@
 mod ast;
 mod expand;
 mod flags;
+mod from;
+mod health;
 mod heredoc;
 mod instruction;
 mod json;
 mod lex;
 mod mount;
+mod pairs;
 mod pattern;
 mod problems;
 #[cfg(test)]
 mod tests;
 mod text;
+mod transfer;
 mod uses;
 mod values;
 

@@ -207,6 +207,9 @@ fn skip(text: &str) -> Option<&'static str> {
     {
         return Some("it takes only ASCII white space for white space");
     }
+    if text.split_whitespace().any(|word| word == "--") {
+        return Some("it takes the end of the flags for a flag");
+    }
     let file = good(text);
     let instructions = file.stages().iter().flat_map(|stage| &stage.instructions);
     if instructions
