@@ -207,14 +207,35 @@ fn skip(text: &str) -> Option<&'static str> {
     {
         return Some("it takes only ASCII white space for white space");
     }
-    if text.split_whitespace().any(|word| word == "--") {
+    if text
+        .lines()
+        .map(str::trim_end)
+        .any(|line| line.ends_with(r"\\") || line.ends_with("``"))
+    {
+        return Some("it continues a line whose escape character is escaped");
+    }
+    let ends_flags = |rest: &str| rest.starts_with([' ', '\t', '\r', '\n', '\\', '`']);
+    if text.split("--").skip(1).any(ends_flags) {
         return Some("it takes the end of the flags for a flag");
     }
     let file = good(text);
-    let instructions = file.stages().iter().flat_map(|stage| &stage.instructions);
-    if instructions
-        .flat_map(|it| &it.flags)
-        .any(|flag| text[flag.span.clone()].contains(['"', '\'', '\\', '`']))
+    let platforms = file
+        .stages()
+        .iter()
+        .filter_map(|stage| stage.from.platform.as_ref());
+    let flags = file
+        .stages()
+        .iter()
+        .flat_map(|stage| &stage.instructions)
+        .map(|it| match &it.kind {
+            Kind::Onbuild(trigger) => trigger,
+            _ => it,
+        })
+        .flat_map(|it| &it.flags);
+    if platforms
+        .map(|word| &word.span)
+        .chain(flags.map(|flag| &flag.span))
+        .any(|span| text[span.clone()].contains(['"', '\'', '\\', '`']))
     {
         return Some("it keeps quotes and escapes in flags");
     }
