@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::pattern;
+use super::problems::shown;
 
 /// How deep `${a:-${b:-...}}` may nest.
 const MAX_DEPTH: usize = 32;
@@ -457,7 +458,7 @@ impl<'a> Scan<'a> {
                     start,
                     format!(
                         "`{}` is not a known form",
-                        self.text[start..self.pos].escape_debug()
+                        shown(&self.text[start..self.pos])
                     ),
                     "there is :- - :+ + :? ? # ## % %% / and // after the name, then `}`",
                 );

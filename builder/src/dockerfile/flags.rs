@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::problems::Problems;
+use super::problems::{Problems, near, shown};
 use super::text::{Mapped, Word};
-use crate::model::{Diagnostic, nearest};
+use crate::model::Diagnostic;
 
 /// One flag, `--from=base`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,7 +190,7 @@ pub(super) fn check(instruction: &str, raw: &[Raw], problems: &mut Problems<'_>)
                 None
             }
             (Shape::Switch, Some(v)) => Some((
-                format!("`{}` is not a value of `--{name}`", v.escape_debug()),
+                format!("`{}` is not a value of `--{name}`", shown(v)),
                 format!("write `--{name}`, `--{name}=true` or `--{name}=false`"),
             )),
             (Shape::Value | Shape::Values, Some(_)) => None,
@@ -210,10 +210,7 @@ pub(super) fn check(instruction: &str, raw: &[Raw], problems: &mut Problems<'_>)
 }
 
 fn unknown(instruction: &str, name: &str, known: Known) -> Diagnostic {
-    let problem = Diagnostic::definition(format!(
-        "{instruction} has no flag `--{}`",
-        name.escape_debug()
-    ));
+    let problem = Diagnostic::definition(format!("{instruction} has no flag `--{}`", shown(name)));
     if known.is_empty() {
         return problem.hint(format!(
             "{instruction} takes no flags; use the JSON form for an argument that begins with `--`"
@@ -221,7 +218,7 @@ fn unknown(instruction: &str, name: &str, known: Known) -> Diagnostic {
     }
     let lower = name.to_lowercase();
     let names = || known.iter().map(|(name, _)| *name);
-    match nearest(&lower, names()) {
+    match near(&lower, names()) {
         Some(near) => problem.hint(format!("did you mean `--{near}`?")),
         None => {
             let all: Vec<_> = names().map(|name| format!("--{name}")).collect();

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::ast::Heredoc;
 use super::expand;
 use super::lex::Lexer;
-use super::problems::Problems;
+use super::problems::{Problems, shown};
 use super::text::Mapped;
 use crate::model::Diagnostic;
 
@@ -65,12 +65,12 @@ pub(super) fn read(
             problems.add(
                 Diagnostic::definition(format!(
                     "heredoc `{}` is never closed",
-                    opening.name.escape_debug()
+                    shown(&opening.name)
                 ))
                 .hint(format!(
                     "end it with a line that is `{}` and nothing else, or quote the `<<` if no \
                      heredoc is meant",
-                    opening.name.escape_debug()
+                    shown(&opening.name)
                 )),
                 span,
             );

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::problems::Problems;
+use super::problems::{Problems, shown};
 use super::text::{Mapped, Word};
 use crate::model::Diagnostic;
 
@@ -170,7 +170,7 @@ impl<'a> Lexer<'a> {
                 other => problems.add(
                     Diagnostic::definition(format!(
                         "`{}` cannot be the escape character",
-                        other.escape_debug()
+                        shown(other)
                     ))
                     .hint("it is either a backslash or a backtick"),
                     value.span,

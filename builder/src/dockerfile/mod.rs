@@ -14,16 +14,20 @@
 mod ast;
 mod expand;
 mod flags;
+mod from;
+mod health;
 mod heredoc;
 mod instruction;
 mod json;
 mod lex;
 mod mount;
+mod pairs;
 mod pattern;
 mod problems;
 #[cfg(test)]
 mod tests;
 mod text;
+mod transfer;
 mod uses;
 mod values;
 
@@ -67,14 +71,10 @@ pub fn parse(source: &Source) -> Result<Dockerfile, Diagnostics> {
     let mut builder = Builder::default();
     let mut lexer = Lexer::new(source.text());
     while let Some(line) = lexer.next_line(&mut problems) {
-        let parts = Parts::split(&line, 0..line.text().len(), lexer.escape());
+        let mut parts = Parts::split(&line, 0..line.text().len(), lexer.escape());
+        let openings = parts.find_heredocs();
         let parsed = instruction::parse(&parts, &mut problems);
-        let (heredocs, end) = if parts.takes_heredocs() {
-            let openings = heredoc::openings(&line);
-            heredoc::read(source.text(), openings, &mut lexer, &mut problems)
-        } else {
-            (Vec::new(), None)
-        };
+        let (heredocs, end) = heredoc::read(source.text(), openings, &mut lexer, &mut problems);
         match parsed {
             Some(Parsed::From(from, name)) => builder.from(from, name, &mut problems),
             Some(Parsed::Instruction(mut instruction)) => {

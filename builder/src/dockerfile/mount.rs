@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use super::ast::{Mount, MountOption};
 use super::flags::Raw;
-use super::problems::Problems;
+use super::problems::{Problems, near, shown};
 use super::text::{Mapped, Word};
-use crate::model::{Diagnostic, nearest};
+use crate::model::Diagnostic;
 
 const TYPES: [&str; 5] = ["bind", "cache", "secret", "ssh", "tmpfs"];
 const SHARING: [&str; 3] = ["locked", "private", "shared"];
@@ -45,15 +45,16 @@ pub(super) fn parse(flag: &Raw, problems: &mut Problems<'_>) -> Option<Mount> {
         let key = field.word(key);
         let lower = key.text.to_lowercase();
         let Some((_, name)) = OPTIONS.iter().find(|(any, _)| *any == lower) else {
-            let near = nearest(&lower, OPTIONS.iter().map(|(any, _)| *any));
+            let near = near(&lower, OPTIONS.iter().map(|(any, _)| *any));
             problems.add(
-                Diagnostic::definition(format!("`{}` is no mount option", key.text.escape_debug()))
-                    .hint(match near {
+                Diagnostic::definition(format!("`{}` is no mount option", shown(&key.text))).hint(
+                    match near {
                         Some(near) => format!("did you mean `{near}`?"),
                         None => "options are separated by `,` without white space: \
                                  type=cache,target=/x"
                             .to_owned(),
-                    }),
+                    },
+                ),
                 pad(key.span, &span),
             );
             continue;
@@ -102,8 +103,8 @@ fn check(mount: &Mount, problems: &mut Problems<'_>) -> bool {
         if !values.contains(&lower.as_str()) {
             wrong(
                 value,
-                format!("`{}` is no mount {name}", value.text.escape_debug()),
-                match nearest(&lower, values.iter().copied()) {
+                format!("`{}` is no mount {name}", shown(&value.text)),
+                match near(&lower, values.iter().copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("there is {}", values.join(", ")),
                 },
@@ -131,7 +132,7 @@ fn check(mount: &Mount, problems: &mut Problems<'_>) -> bool {
         {
             wrong(
                 value,
-                format!("`{}` is neither true nor false", value.text.escape_debug()),
+                format!("`{}` is neither true nor false", shown(&value.text)),
                 format!("write `{name}`, `{name}=true` or `{name}=false`"),
             );
         }
@@ -142,7 +143,7 @@ fn check(mount: &Mount, problems: &mut Problems<'_>) -> bool {
         {
             wrong(
                 value,
-                format!("`{}` is no {name}", value.text.escape_debug()),
+                format!("`{}` is no {name}", shown(&value.text)),
                 if radix == 8 {
                     "a mode is octal, such as 0755".to_owned()
                 } else {

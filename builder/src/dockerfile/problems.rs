@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use crate::model::{Diagnostic, Diagnostics, Location, Source};
+use crate::model::{Diagnostic, Diagnostics, Location, Source, nearest};
 
 /// How many problems of one Dockerfile are worth showing; finding a place costs a pass over the
 /// text, so that a hostile file must not have one for each of its lines.
@@ -33,7 +33,11 @@ impl<'a> Problems<'a> {
 
     /// A place, for a note.
     pub(super) fn location(&self, span: Range<usize>) -> Location {
-        self.source.location(span)
+        if self.found.len() < LIMIT {
+            self.source.location(span)
+        } else {
+            Location::file(self.source.path())
+        }
     }
 
     /// Adds a problem of the file as a whole.
@@ -54,4 +58,24 @@ impl<'a> Problems<'a> {
         }
         self.found.or_ok(value)
     }
+}
+
+/// A piece of the user's text for a message: control characters escaped, and cut where it is long.
+pub(super) fn shown(text: &str) -> String {
+    const MOST: usize = 60;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}...", text[..end].escape_debug()),
+        None => text.escape_debug().to_string(),
+    }
+}
+
+/// The nearest name, for a text short enough to be a slip of the keyboard.
+pub(super) fn near<'a>(
+    text: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    if text.len() > 60 {
+        return None;
+    }
+    nearest(text, candidates)
 }

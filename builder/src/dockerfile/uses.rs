@@ -5,10 +5,10 @@ use std::ops::Range;
 
 use super::ast::{Instruction, Kind, TransferSource};
 use super::expand::Expander;
-use super::problems::Problems;
+use super::problems::{Problems, near, shown};
 use super::text::Word;
 use super::{Dockerfile, is_platform_arg};
-use crate::model::{Diagnostic, Diagnostics, Location, Reference, Source, did_you_mean, nearest};
+use crate::model::{Diagnostic, Diagnostics, Location, Reference, Source, did_you_mean};
 
 /// The longest image reference after expansion: a registry, 255 for the path, a tag and a digest.
 const MAX_IMAGE: usize = 1024;
@@ -167,7 +167,7 @@ impl Dockerfile {
                 if found.is_none() {
                     let names = self.names.keys().map(String::as_str);
                     problems.add_to_file(
-                        Diagnostic::definition(format!("no stage `{}`", name.escape_debug()))
+                        Diagnostic::definition(format!("no stage `{}`", shown(name)))
                             .maybe_hint(did_you_mean(&name.to_lowercase(), names)),
                     );
                 }
@@ -342,7 +342,7 @@ impl Dockerfile {
         let problem = Diagnostic::definition(if image.trim().is_empty() {
             "FROM names no image once its variables are expanded".to_owned()
         } else {
-            format!("FROM becomes `{}`, which is no image", image.escape_debug())
+            format!("FROM becomes `{}`, which is no image", shown(image))
         });
         unset.iter().fold(problem, |problem, name| {
             let declared = self.global_args.iter().any(|instruction| {
@@ -351,7 +351,7 @@ impl Dockerfile {
             });
             let hint = if declared {
                 format!("`{name}` has no value: give the build argument, or ARG a default")
-            } else if let Some(near) = nearest(name, scope.keys().map(String::as_str)) {
+            } else if let Some(near) = near(name, scope.keys().map(String::as_str)) {
                 format!("`{name}` is not set; did you mean `{near}`?")
             } else {
                 format!("declare `ARG {name}=...` before the first FROM")
