@@ -130,9 +130,9 @@ pub trait Sink: Send + Sync {
 }
 
 /// A sink that hands each event to several others.
-pub struct Tee(pub Vec<Arc<dyn Sink>>);
+pub struct Tee<'a>(pub Vec<&'a dyn Sink>);
 
-impl Sink for Tee {
+impl Sink for Tee<'_> {
     fn emit(&self, event: Event) {
         for sink in &self.0 {
             sink.emit(event.clone());

@@ -351,6 +351,15 @@ fn load_service(tree: &Tree, service: &str) -> Result<Vec<ImageDefinition>, Diag
             );
         }
     }
+    let scope = Scope {
+        tree,
+        source: &source,
+        folder: definition.disk.parent().unwrap_or(Path::new(".")),
+        service: &name,
+        description: &file.description,
+        vars: &file.vars,
+        user: user.as_ref(),
+    };
     let mut images = Vec::new();
     for (key, table) in file.images {
         let span = key.span();
@@ -365,81 +374,76 @@ fn load_service(tree: &Tree, service: &str) -> Result<Vec<ImageDefinition>, Diag
             );
             continue;
         };
-        let image = image_definition(
-            tree,
-            &source,
-            &name,
-            &file.description,
-            &file.vars,
-            user.as_ref(),
-            &key,
-            table,
-            (disk, templated),
-            &image_folder,
-            definition,
-        )
-        .map_err(|mut found| {
-            if let [only] = found.iter().collect::<Vec<_>>().as_slice()
-                && only.location().is_none()
-            {
-                found = (*only).clone().at(source.location(span.clone())).into();
-            }
-            found
-        });
+        let image = scope
+            .image(&key, table, &image_folder, (disk, templated))
+            .map_err(|mut found| {
+                if let [only] = found.iter().collect::<Vec<_>>().as_slice()
+                    && only.location().is_none()
+                {
+                    found = (*only).clone().at(source.location(span.clone())).into();
+                }
+                found
+            });
         images.extend(problems.take(image));
     }
     problems.or_ok(images)
 }
 
-#[allow(clippy::too_many_arguments)]
-fn image_definition(
-    tree: &Tree,
-    source: &Source,
-    service: &ServiceName,
-    service_description: &str,
-    service_vars: &::toml::Table,
-    user: Option<&User>,
-    key: &str,
-    table: ImageTable,
-    (disk, templated): (PathBuf, bool),
-    folder: &str,
-    definition: &tree::Found,
-) -> Result<ImageDefinition, Diagnostics> {
-    let mut problems = Diagnostics::default();
-    let name = problems.take(ImageName::new(key));
-    let mut packages = Vec::new();
-    for package in &table.packages {
-        if problems.take(check_package(package, source)).is_some() {
-            packages.push(package.get_ref().clone());
+/// What the images of one service share.
+struct Scope<'a> {
+    tree: &'a Tree,
+    source: &'a Source,
+    /// The folder that `service.toml` is in.
+    folder: &'a Path,
+    service: &'a ServiceName,
+    description: &'a str,
+    vars: &'a ::toml::Table,
+    user: Option<&'a User>,
+}
+
+impl Scope<'_> {
+    fn image(
+        &self,
+        key: &str,
+        table: ImageTable,
+        image_folder: &str,
+        (disk, templated): (PathBuf, bool),
+    ) -> Result<ImageDefinition, Diagnostics> {
+        let mut problems = Diagnostics::default();
+        let name = problems.take(ImageName::new(key));
+        let mut packages = Vec::new();
+        for package in &table.packages {
+            if problems.take(check_package(package, self.source)).is_some() {
+                packages.push(package.get_ref().clone());
+            }
         }
-    }
-    let service_folder = definition.disk.parent().unwrap_or(Path::new("."));
-    let mut sources: Vec<SourceDefinition> = Vec::new();
-    for entry in table.sources {
-        let parsed = source_definition(source, service_folder, &entry);
-        sources.extend(problems.take(parsed));
-    }
-    let mut vars = service_vars.clone();
-    vars.extend(table.vars);
-    let dockerfile = problems.take(read_source(&disk));
-    match (name, dockerfile) {
-        (Some(name), Some(dockerfile)) => problems.or_ok(ImageDefinition {
+        let mut sources: Vec<SourceDefinition> = Vec::new();
+        for entry in table.sources {
+            let parsed = source_definition(self.source, self.folder, &entry);
+            sources.extend(problems.take(parsed));
+        }
+        let mut vars = self.vars.clone();
+        vars.extend(table.vars);
+        let dockerfile = problems.take(read_source(&disk));
+        let (Some(name), Some(dockerfile)) = (name, dockerfile) else {
+            return Err(problems);
+        };
+        problems.or_ok(ImageDefinition {
             name,
-            service: service.clone(),
-            service_description: service_description.to_owned(),
+            service: self.service.clone(),
+            service_description: self.description.to_owned(),
             description: table.description,
             packages,
             smoke: table.smoke,
             args: table.args,
             vars,
-            user: user.cloned(),
+            user: self.user.cloned(),
             sources,
             folder: disk.parent().map(Path::to_path_buf).unwrap_or_default(),
             dockerfile,
             templated,
-            files: context_files(tree, folder),
-        }),
-        _ => Err(problems),
+            files: context_files(self.tree, image_folder),
+        })
     }
 }
 

@@ -109,6 +109,14 @@ impl Diagnostic {
         }
     }
 
+    /// The same problem with the image that it is about in front of the message.
+    #[must_use]
+    pub fn in_image(&self, image: &super::ImageName) -> Self {
+        let mut parts = self.0.clone();
+        parts.message = format!("{image}: {}", parts.message);
+        Self(parts)
+    }
+
     /// The failure class.
     pub fn class(&self) -> Class {
         self.0.class

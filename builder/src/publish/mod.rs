@@ -14,6 +14,9 @@ use crate::graph::ImageGraph;
 use crate::model::{Diagnostic, Digest, ImageName, Reference};
 use crate::schedule::{self, Job, Outcome, RetryPolicy, retrying};
 
+/// What Docker's configuration calls the registry of references that name none.
+const DOCKER_HUB: &str = "https://index.docker.io/v1/";
+
 /// Where credentials for a registry come from.
 pub trait Keychain: Send + Sync {
     /// The credentials for a registry's address; none where it is used without any. Docker's own
@@ -42,39 +45,50 @@ pub struct Pushed {
     pub digest: Digest,
 }
 
-/// Sends images, `jobs` at once, and says how each ended, in the order of `items`.
-#[allow(clippy::too_many_arguments)]
-pub async fn push(
-    engine: &dyn Engine,
-    graph: &ImageGraph,
-    items: &[PushItem],
-    keychain: &dyn Keychain,
-    retry: &RetryPolicy,
-    jobs: usize,
-    sink: &dyn Sink,
-    cancel: &CancellationToken,
-) -> Vec<Outcome<Vec<Pushed>>> {
-    let position: BTreeMap<&ImageName, usize> = items
-        .iter()
-        .enumerate()
-        .map(|(i, item)| (&item.image, i))
-        .collect();
-    let remaining = graph.remaining(|_| 1);
-    let work: Vec<Job> = items
-        .iter()
-        .map(|item| Job {
-            needs: graph
-                .parents(&item.image)
-                .into_iter()
-                .filter_map(|parent| position.get(parent).copied())
-                .collect(),
-            weight: remaining.get(&item.image).copied().unwrap_or(0),
-        })
-        .collect();
-    let outcomes = schedule::run(&work, jobs, cancel, |i| {
-        let item = &items[i];
-        async move {
-            let sent = one(engine, item, keychain, retry, sink).await;
+/// Sends images to a registry.
+pub struct Pusher<'a> {
+    /// The engine that has them.
+    pub engine: &'a dyn Engine,
+    /// The fleet.
+    pub graph: &'a ImageGraph,
+    /// Where credentials come from.
+    pub keychain: &'a dyn Keychain,
+    /// What is tried again.
+    pub retry: RetryPolicy,
+    /// Images sent at once.
+    pub jobs: usize,
+    /// Who is told.
+    pub sink: &'a dyn Sink,
+}
+
+impl Pusher<'_> {
+    /// Sends images and says how each ended, in the order of `items`.
+    pub async fn run(
+        &self,
+        items: &[PushItem],
+        cancel: &CancellationToken,
+    ) -> Vec<Outcome<Vec<Pushed>>> {
+        let position: BTreeMap<&ImageName, usize> = items
+            .iter()
+            .enumerate()
+            .map(|(i, item)| (&item.image, i))
+            .collect();
+        let remaining = self.graph.remaining(|_| 1);
+        let jobs: Vec<Job> = items
+            .iter()
+            .map(|item| Job {
+                needs: self
+                    .graph
+                    .parents(&item.image)
+                    .into_iter()
+                    .filter_map(|parent| position.get(parent).copied())
+                    .collect(),
+                weight: remaining.get(&item.image).copied().unwrap_or(0),
+            })
+            .collect();
+        let outcomes = schedule::run(&jobs, self.jobs, cancel, async |i| {
+            let item = &items[i];
+            let sent = self.one(item).await;
             let ending = match &sent {
                 Ok(pushed) => Ending::Done {
                     pushed: pushed
@@ -86,67 +100,62 @@ pub async fn push(
                     problem: Arc::new(problem.clone()),
                 },
             };
-            finished(sink, &item.image, ending);
+            self.finished(&item.image, ending);
             sent
-        }
-    })
-    .await;
-    for (item, outcome) in items.iter().zip(&outcomes) {
-        let ending = match outcome {
-            Outcome::Blocked { by } => Ending::Blocked {
-                by: items[*by].image.clone(),
-            },
-            Outcome::Cancelled => Ending::Cancelled,
-            _ => continue,
-        };
-        finished(sink, &item.image, ending);
-    }
-    outcomes
-}
-
-fn finished(sink: &dyn Sink, image: &ImageName, ending: Ending) {
-    sink.emit(Event::Finished {
-        image: image.clone(),
-        activity: Activity::Push,
-        ending,
-    });
-}
-
-async fn one(
-    engine: &dyn Engine,
-    item: &PushItem,
-    keychain: &dyn Keychain,
-    retry: &RetryPolicy,
-    sink: &dyn Sink,
-) -> Result<Vec<Pushed>, Diagnostic> {
-    let mut all = Vec::new();
-    for reference in &item.references {
-        let address = reference
-            .registry()
-            .map_or("https://index.docker.io/v1/", |registry| registry.as_str());
-        let credentials = keychain.credentials(address)?;
-        let digest = retrying(retry, &item.image, sink, async |attempt| {
-            sink.emit(Event::Started {
-                image: item.image.clone(),
-                activity: Activity::Push,
-                attempt,
-            });
-            let progress = |done, total| {
-                sink.emit(Event::Progress {
-                    image: item.image.clone(),
-                    done,
-                    total,
-                });
-            };
-            Ok(engine
-                .push(reference, credentials.as_ref(), &progress)
-                .await?)
         })
-        .await?;
-        all.push(Pushed {
-            reference: reference.clone(),
-            digest,
+        .await;
+        for (item, outcome) in items.iter().zip(&outcomes) {
+            let ending = match outcome {
+                Outcome::Blocked { by } => Ending::Blocked {
+                    by: items[*by].image.clone(),
+                },
+                Outcome::Cancelled => Ending::Cancelled,
+                _ => continue,
+            };
+            self.finished(&item.image, ending);
+        }
+        outcomes
+    }
+
+    async fn one(&self, item: &PushItem) -> Result<Vec<Pushed>, Diagnostic> {
+        let mut all = Vec::new();
+        for reference in &item.references {
+            let address = reference
+                .registry()
+                .map_or(DOCKER_HUB, |registry| registry.as_str());
+            let credentials = self.keychain.credentials(address)?;
+            let digest = retrying(&self.retry, &item.image, self.sink, async |attempt| {
+                self.sink.emit(Event::Started {
+                    image: item.image.clone(),
+                    activity: Activity::Push,
+                    attempt,
+                });
+                let progress = |done, total| {
+                    self.sink.emit(Event::Progress {
+                        image: item.image.clone(),
+                        done,
+                        total,
+                    });
+                };
+                Ok(self
+                    .engine
+                    .push(reference, credentials.as_ref(), &progress)
+                    .await?)
+            })
+            .await?;
+            all.push(Pushed {
+                reference: reference.clone(),
+                digest,
+            });
+        }
+        Ok(all)
+    }
+
+    fn finished(&self, image: &ImageName, ending: Ending) {
+        self.sink.emit(Event::Finished {
+            image: image.clone(),
+            activity: Activity::Push,
+            ending,
         });
     }
-    Ok(all)
 }

@@ -59,7 +59,17 @@ fn with_hint(message: &str) -> Diagnostic {
     {
         message.replace_range(..1, &first.to_ascii_lowercase().to_string());
     }
+    let hint = hint.or_else(|| nearest_of_listed(&message));
     Diagnostic::definition(message).maybe_hint(hint)
+}
+
+/// Tera ends "variable `x` is not defined" with all there are; the nearest of them is the one meant.
+fn nearest_of_listed(message: &str) -> Option<String> {
+    let (what, known) = message.split_once(" is not defined. Available ")?;
+    let name = what.split('`').nth(1)?;
+    let (_, known) = known.split_once(": ")?;
+    let near = crate::model::nearest(name, known.split(", "))?;
+    Some(format!("did you mean `{near}`?"))
 }
 
 /// Unknown filters, functions and components come as a finished report:

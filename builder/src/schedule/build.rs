@@ -196,6 +196,22 @@ impl Builder<'_> {
         })
     }
 
+    /// An instruction with parents by name again, as the Dockerfile's author wrote it.
+    fn by_name(&self, image: &ImageName, instruction: String) -> String {
+        self.graph
+            .parents(image)
+            .into_iter()
+            .fold(instruction, |text, parent| {
+                match self.fingerprints.get(parent) {
+                    Some(known) => {
+                        let sent = engine_reference(parent, &known.fingerprint).to_string();
+                        text.replace(&sent, parent.as_str())
+                    }
+                    None => text,
+                }
+            })
+    }
+
     fn dockerfile(&self, image: &ImageName) -> String {
         sent_dockerfile(self.graph, self.fingerprints, image)
     }
@@ -210,7 +226,7 @@ impl Builder<'_> {
                 image: image.clone(),
                 number,
                 total,
-                instruction,
+                instruction: self.by_name(image, instruction),
             },
             BuildEvent::Log(line) => Event::Log {
                 image: image.clone(),

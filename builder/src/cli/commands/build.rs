@@ -1,5 +1,4 @@
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::super::args::{BuildArgs, TableFormat};
@@ -13,24 +12,13 @@ use super::super::settings::Settings;
 use super::super::timing::Timing;
 use super::super::{Ending, Environment};
 use super::session::{self, Session};
-use crate::event::{Activity, Event, Sink};
+use crate::event::{Activity, Tee};
 use crate::graph::{Selection, SelectionOptions};
 use crate::model::{Diagnostics, ImageName};
 use crate::plan::{Action, Plan};
-use crate::publish::{self, PushItem};
+use crate::publish::{PushItem, Pusher};
 use crate::report::{Failure, ImageReport, Status, Summary};
 use crate::schedule::{BuildOptions, Builder, Built, Outcome};
-
-/// Every receiver of events, each by reference.
-pub(super) struct Sinks<'a>(pub(super) Vec<&'a dyn Sink>);
-
-impl Sink for Sinks<'_> {
-    fn emit(&self, event: Event) {
-        for sink in &self.0 {
-            sink.emit(event.clone());
-        }
-    }
-}
 
 pub(in super::super) async fn run(
     args: &BuildArgs,
@@ -55,7 +43,7 @@ pub(in super::super) async fn run(
 
     let outcomes = {
         let progress = progress::sink(console, plan.builds());
-        let sinks = Sinks(vec![&*progress, &logs, &timing]);
+        let sinks = Tee(vec![&*progress, &logs, &timing]);
         let fetcher = session::fetcher(settings);
         let builder = Builder {
             engine: &*session.engine,
@@ -227,17 +215,16 @@ pub(super) async fn push(
         .collect();
     let outcomes = {
         let progress = progress::sink(console, items.len());
-        publish::push(
-            &*session.engine,
-            &fleet.graph,
-            &items,
-            &DockerKeychain::new(environment),
-            &settings.retry,
-            settings.jobs.max(4),
-            &*progress,
-            cancel,
-        )
-        .await
+        let pusher = Pusher {
+            engine: &*session.engine,
+            graph: &fleet.graph,
+            keychain: &DockerKeychain::new(environment),
+            retry: settings.retry,
+            // Pushing waits more than it works.
+            jobs: settings.jobs.max(4),
+            sink: &*progress,
+        };
+        pusher.run(&items, cancel).await
     };
     for (item, outcome) in items.iter().zip(outcomes) {
         let Some(report) = images.iter_mut().find(|i| i.image == item.image) else {
@@ -274,15 +261,17 @@ fn failures(plan: &Plan, outcomes: &[Outcome<Built>], logs: &Logs, console: &Con
             continue;
         };
         let (step, lines) = logs.tail(&planned.image);
-        let mut text = format!("\n{} failed", planned.image);
-        if !step.is_empty() {
-            text.push_str(&format!(" at {step}"));
+        let mut text = String::from("\n");
+        if !lines.is_empty() {
+            text.push_str(&format!(
+                "{}: the end of the log of {step}\n",
+                planned.image
+            ));
         }
-        text.push('\n');
         for line in &lines {
             text.push_str(&format!("    {line}\n"));
         }
-        let mut problem = Arc::unwrap_or_clone(Arc::clone(problem));
+        let mut problem = problem.in_image(&planned.image);
         if let Some(log) = logs.path(&planned.image) {
             problem = problem.note(format!("the whole log: {}", log.display()));
         }

@@ -8,10 +8,10 @@ use super::super::progress;
 use super::super::settings::Settings;
 use super::super::timing::Timing;
 use super::super::{Ending, Environment, diagnostics};
-use super::build::{self, Sinks};
+use super::build;
 use super::session::{self, Session};
 use crate::engine::{Engine, RunRequest};
-use crate::event::{Activity, Ending as Ended, Event, Sink};
+use crate::event::{Activity, Ending as Ended, Event, Sink, Tee};
 use crate::model::{Class, Diagnostic, Diagnostics, ImageId, ImageName};
 use crate::report::{Status, Summary};
 use crate::schedule::{self, Job, Outcome};
@@ -42,7 +42,7 @@ pub(in super::super) async fn run(
     let jobs = vec![Job::default(); built.len()];
     let outcomes = {
         let progress = progress::sink(console, built.len());
-        let sinks = Sinks(vec![&*progress, &timing]);
+        let sinks = Tee(vec![&*progress, &timing]);
         let work = async |i: usize| {
             let (image, id, _) = &built[i];
             one(&*session.engine, image, id, smoke(image), &sinks).await
