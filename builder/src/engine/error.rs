@@ -238,6 +238,12 @@ impl Error {
                      configuration (`insecure-registries` for Docker, registries.conf for Podman)"
                 ));
             }
+            Self::RegistryRefused { registry, message } if message.contains("x509:") => {
+                return Some(format!(
+                    "the engine does not trust the registry's certificate: put its authority at \
+                     /etc/docker/certs.d/{registry}/ca.crt (Podman: /etc/containers/certs.d)"
+                ));
+            }
             Self::Connection { .. } => {
                 "see whether the engine still runs and what its own log says, then run the same \
                  command again"

@@ -3,10 +3,12 @@ use std::sync::atomic::Ordering;
 
 use bollard::models::BuildInfo;
 use bollard::query_parameters::{BuildImageOptions, BuilderVersion};
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, stream};
+use tokio::sync::mpsc;
 
 use super::super::{BuildEvent, BuildRequest, Error};
 use super::progress::Progress;
+use super::room::Room;
 use super::{Builder, Docker, PATIENCE, classify, feed};
 use crate::model::ImageId;
 
@@ -33,27 +35,22 @@ impl Docker {
             }
             other => other,
         };
-        let image = match built {
-            Ok(image) => image,
-            Err(Failed::Because(error)) => return Err(error),
-            Err(Failed::NoBuildKit) => {
-                return Err(Error::Engine {
-                    message: "it asks for BuildKit where none was used".to_owned(),
-                });
-            }
-        };
-        let reference = request.reference.to_string();
-        // The builder says what it made; the tag may have been taken by another build meanwhile,
-        // and some engines lose it.
-        match self.inspect(&reference).await {
-            Ok(id) if image.as_ref().is_none_or(|image| *image == id) => Ok(id),
-            Ok(_) | Err(Error::NoSuchImage { .. }) if image.is_some() => {
-                let image = image.unwrap_or_else(|| ImageId::new(reference.clone()));
+        let image = built.map_err(|failed| match failed {
+            Failed::Because(error) => error,
+            Failed::NoBuildKit => Error::Engine {
+                message: "it asks for BuildKit where none was used".to_owned(),
+            },
+        })?;
+        // The builder says what it made. The reference is looked up all the same: some engines lose
+        // it, and another build may have taken it meanwhile.
+        match self.inspect(&request.reference.to_string()).await {
+            Ok(id) if id == image => Ok(id),
+            Ok(_) | Err(Error::NoSuchImage { .. }) => {
                 let id = self.inspect(image.as_str()).await?;
                 self.tag_image(&id, &request.reference).await?;
                 Ok(id)
             }
-            other => other,
+            Err(error) => Err(error),
         }
     }
 
@@ -62,16 +59,36 @@ impl Docker {
         request: &BuildRequest,
         builder: Builder,
         events: Events<'_>,
-    ) -> Result<Option<ImageId>, Failed> {
-        let client = self.client.clone().with_timeout(PATIENCE);
-        let (body, fed) = feed::start(request.context.clone(), !self.address.is_local());
+    ) -> Result<ImageId, Failed> {
+        let client = self.address.client(PATIENCE, &self.client.client_version());
+        let client = client.map_err(Failed::Because)?;
         let options = self.options(request, builder);
-        let stream = client.build_image(options, None, Some(bollard::body_try_stream(body)));
+        let context = request.context.clone();
+        let compress = !self.address.is_local();
+        let (sender, mut messages) = mpsc::channel(64);
+        let room = Room::open().map_err(no_room)?;
+        let (body, fed) = feed::start(context, compress);
+        drop(room.spawn(async move {
+            let body = bollard::body_try_stream(body);
+            let mut stream = std::pin::pin!(client.build_image(options, None, Some(body)));
+            while let Some(message) = stream.next().await {
+                if sender.send(message).await.is_err() {
+                    return;
+                }
+            }
+        }));
         let mut progress = Progress::new(events);
-        match follow(stream, fed, &mut progress).await {
+        let messages = stream::poll_fn(move |waker| messages.poll_recv(waker));
+        match follow(messages, fed, &mut progress).await {
             Ok(()) => {
                 progress.finish();
-                Ok(progress.image().map(ImageId::new))
+                // An engine that is shut down ends the stream as if all were well.
+                let cut_off = || {
+                    Failed::Because(Error::Connection {
+                        message: "the engine ended the build without a result".to_owned(),
+                    })
+                };
+                progress.image().map(ImageId::new).ok_or_else(cut_off)
             }
             Err(End::Context(error)) => Err(Failed::Because(error)),
             Err(End::Engine(error)) => {
@@ -157,6 +174,12 @@ async fn follow<E: FnMut(BuildEvent)>(
             },
         }
     }
+}
+
+fn no_room(error: std::io::Error) -> Failed {
+    Failed::Because(Error::Connection {
+        message: format!("no thread can be started for it: {error}"),
+    })
 }
 
 fn explain<E: FnMut(BuildEvent)>(

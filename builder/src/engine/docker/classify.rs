@@ -303,3 +303,298 @@ fn has_status(message: &str, codes: &[u16]) -> bool {
         .filter(|word| word.len() == 3)
         .any(|word| word.parse().is_ok_and(|code| codes.contains(&code)))
 }
+
+#[cfg(test)]
+#[allow(clippy::panic)]
+mod tests {
+    use super::*;
+
+    /// What a message means while a step is under way.
+    fn during(number: u32, instruction: &str, message: &str) -> Error {
+        build(&Failure {
+            message,
+            refused: false,
+            step: Some(&Step {
+                number,
+                instruction: instruction.to_owned(),
+            }),
+            pulling: None,
+            recent: &[],
+        })
+    }
+
+    fn before_any_step(message: &str, refused: bool, pulling: Option<&str>) -> Error {
+        build(&Failure {
+            message,
+            refused,
+            step: None,
+            pulling,
+            recent: &[],
+        })
+    }
+
+    #[test]
+    fn a_failing_command_has_its_status() {
+        for (message, expected) in [
+            // Docker 20.10 and 26, classic.
+            (
+                "The command '/bin/sh -c echo hi; exit 7' returned a non-zero code: 7",
+                7,
+            ),
+            // Docker 20.10, BuildKit.
+            (
+                "executor failed running [/bin/sh -c exit code: 3; exit 7]: exit code: 7",
+                7,
+            ),
+            // Docker 23 and later, BuildKit.
+            (
+                "failed to solve: process \"/bin/sh -c exit 127\" did not complete successfully: \
+                 exit code: 127",
+                127,
+            ),
+            // Podman 4.
+            (
+                "building at STEP \"RUN exit 7\": while running runtime: exit status 7\n",
+                7,
+            ),
+        ] {
+            let error = during(3, "RUN x", message);
+            let Error::Step {
+                number: 3, status, ..
+            } = error
+            else {
+                panic!("{error:?}")
+            };
+            assert_eq!(status, Some(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_step_can_fail_without_a_status() {
+        for (instruction, message) in [
+            (
+                "COPY nosuch /",
+                "COPY failed: file not found in build context or excluded by .dockerignore: \
+                 stat nosuch: file does not exist",
+            ),
+            (
+                "COPY nosuch /",
+                "failed to compute cache key: \"/nosuch\" not found: not found",
+            ),
+            (
+                "COPY nosuch /",
+                "building at STEP \"COPY nosuch /\": checking on sources under \
+                 \"/var/tmp/libpod_builder1/build\": copier: stat: \"/nosuch\": no such file or directory",
+            ),
+            (
+                "RUN true",
+                "unable to find user nosuchuser: no matching entries in passwd file",
+            ),
+            (
+                "RUN [\"/nosuch\"]",
+                "failed to create shim task: OCI runtime create failed: runc create failed: unable \
+                 to start container process: exec: \"/nosuch\": stat /nosuch: no such file or \
+                 directory: unknown",
+            ),
+        ] {
+            let error = during(2, instruction, message);
+            assert!(
+                matches!(
+                    error,
+                    Error::Step {
+                        number: 2,
+                        status: None,
+                        ..
+                    }
+                ),
+                "{error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_dockerfile_can_be_refused() {
+        for (message, refused) in [
+            (
+                "dockerfile parse error line 2: unknown instruction: RUNN",
+                true,
+            ),
+            (
+                "dockerfile parse error on line 2: unknown instruction: RUNN (did you mean RUN?)",
+                true,
+            ),
+            (
+                "failed to parse Dockerfile: file with no instructions",
+                true,
+            ),
+            (
+                "failed to solve with frontend dockerfile.v0: failed to create LLB definition: file \
+                 with no instructions",
+                false,
+            ),
+            ("building: no stages to build", false),
+            (
+                "Error processing tar file(exit status 1): unexpected EOF",
+                true,
+            ),
+        ] {
+            let error = before_any_step(message, refused, None);
+            assert!(matches!(error, Error::Refused { .. }), "{error:?}");
+        }
+        for (instruction, message) in [
+            (
+                "FROM kollaglue/BASE:x",
+                "invalid reference format: repository name must be lowercase",
+            ),
+            (
+                "FROM kollaglue/BASE:x",
+                "creating build container: repository name must be lowercase\n",
+            ),
+            (
+                "RUNN foo",
+                "building at STEP \"RUNN \": Build error: Unknown instruction: \"RUNN\"",
+            ),
+        ] {
+            let error = during(1, instruction, message);
+            assert!(matches!(error, Error::Refused { .. }), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_base_image_can_be_missing_or_out_of_reach() {
+        let missing = [
+            (
+                "FROM a/b:1 AS x",
+                "pull access denied for a/b, repository does not exist or may require 'docker login': \
+                 denied: requested access to the resource is denied",
+            ),
+            (
+                "FROM a/b:1",
+                "manifest for a/b:1 not found: manifest unknown: manifest unknown",
+            ),
+            (
+                "FROM --platform=linux/amd64 a/b:1",
+                "Head \"http://h/v2/\": no basic auth credentials",
+            ),
+            (
+                "FROM a/b:1",
+                "Get \"https://registry-1.docker.io/v2/\": dial tcp: lookup registry-1.docker.io on \
+                 10.255.255.53:53: no such host",
+            ),
+            (
+                "COPY --from=a/b:1 /a /b",
+                "invalid from flag value a/b:1: Get \"https://registry-1.docker.io/v2/\": no such host",
+            ),
+            (
+                "COPY --from=a/b:1 /a /b",
+                "COPY --from=a/b:1: no stage or image found with that name\n",
+            ),
+        ];
+        for (instruction, message) in missing {
+            let error = during(1, instruction, message);
+            let Error::BaseImage { reference, .. } = error else {
+                panic!("{error:?}")
+            };
+            assert_eq!(reference, "a/b:1");
+        }
+        for message in [
+            "Get \"http://127.0.0.1:1/v2/\": dial tcp 127.0.0.1:1: connect: connection refused",
+            "received unexpected HTTP status: 503 Service Unavailable",
+            "toomanyrequests: You have reached your pull rate limit",
+            "Get \"https://h/v2/\": net/http: TLS handshake timeout",
+            "Head \"https://h/v2/a/b/manifests/1\": EOF",
+            "lookup h on 10.0.0.1:53: server misbehaving",
+        ] {
+            let error = during(1, "FROM a/b:1", message);
+            assert!(matches!(error, Error::BaseImageUnwell { .. }), "{error:?}");
+        }
+        let message = "failed to solve with frontend dockerfile.v0: failed to create LLB definition: \
+                       127.0.0.1:5977/nothing:1: not found";
+        let error = before_any_step(message, false, Some("127.0.0.1:5977/nothing:1"));
+        assert!(matches!(error, Error::BaseImage { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn a_full_disk_is_found_wherever_it_is_said() {
+        let message = "ApplyLayer exit status 1 stdout:  stderr: write /f: no space left on device";
+        assert!(matches!(
+            during(2, "ADD f /", message),
+            Error::DiskFull { .. }
+        ));
+        let error = build(&Failure {
+            message: "The command 'x' returned a non-zero code: 100",
+            refused: false,
+            step: None,
+            pulling: None,
+            recent: &[
+                "dpkg: error",
+                "E: Write error - write (28: No space left on device)",
+            ],
+        });
+        let message = "E: Write error - write (28: No space left on device)".to_owned();
+        assert_eq!(error, Error::DiskFull { message });
+        let refused = bollard::errors::Error::DockerResponseServerError {
+            status_code: 500,
+            message: "mkdir /var/lib/docker/tmp/x: no space left on device".to_owned(),
+        };
+        assert!(matches!(request(refused, "x"), Error::DiskFull { .. }));
+    }
+
+    #[test]
+    fn registries_refuse_in_three_ways() {
+        let class = |message| push("r.example:500", "r.example:500/timeout/denied", message);
+        for message in [
+            "no basic auth credentials",
+            "unauthorized: authentication required",
+            "denied: requested access to the resource is denied",
+            "trying to reuse blob sha256:3c at destination: checking whether a blob sha256:3c exists \
+             in r.example:500/timeout/denied: unauthorized: authentication required",
+            "unexpected status from HEAD request to https://r/v2/: 403 Forbidden",
+            "unable to retrieve auth token: invalid username/password: unauthorized",
+        ] {
+            assert!(
+                matches!(class(message), Error::Unauthorized { .. }),
+                "{message}"
+            );
+        }
+        for message in [
+            "received unexpected HTTP status: 500 Internal Server Error",
+            "toomanyrequests: rate exceeded",
+            "Get \"http://127.0.0.1:1/v2/\": dial tcp 127.0.0.1:1: connect: connection refused",
+            "Get \"http://127.0.0.1:1/v2/\": EOF",
+            "read tcp 127.0.0.1:36136->127.0.0.1:33729: read: connection reset by peer",
+            "net/http: request canceled (Client.Timeout exceeded while awaiting headers)",
+            "error parsing HTTP 429 response body: unexpected end of JSON input: \"\"",
+        ] {
+            assert!(
+                matches!(class(message), Error::RegistryUnwell { .. }),
+                "{message}"
+            );
+        }
+        for message in [
+            "Get \"https://nohost.invalid/v2/\": dial tcp: lookup nohost.invalid: no such host",
+            "Get \"https://r/v2/\": http: server gave HTTP response to HTTPS client",
+            "Get \"https://r/v2/\": x509: certificate signed by unknown authority",
+            "manifest invalid: manifest invalid, r.example:500/timeout/denied",
+            "name unknown: repository sha256:500a name not known to registry",
+        ] {
+            assert!(
+                matches!(class(message), Error::RegistryRefused { .. }),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_engine_without_buildkit_is_recognised() {
+        assert!(lacks_buildkit(
+            "buildkit is only supported with experimental mode"
+        ));
+        assert!(lacks_buildkit(
+            "no active session for kolla-1: context deadline exceeded"
+        ));
+        assert!(!lacks_buildkit(
+            "dockerfile parse error line 1: unknown instruction: X"
+        ));
+    }
+}

@@ -12,6 +12,7 @@ mod leftovers;
 mod names;
 mod progress;
 mod push;
+mod room;
 mod run;
 mod text;
 
@@ -273,4 +274,21 @@ fn podman_version(version: &SystemVersion) -> Option<&str> {
     let components = version.components.as_deref().unwrap_or_default();
     let podman = components.iter().find(|c| c.name == "Podman Engine")?;
     Some(&podman.version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_sent_in_the_alphabet_that_engines_read() {
+        let request = http::Request::builder()
+            .header("X-Registry-Auth", "ab+/c==")
+            .body(bollard::body_full(bytes::Bytes::new()))
+            .map(url_safe);
+        let header = request
+            .ok()
+            .and_then(|r| r.headers().get("X-Registry-Auth").cloned());
+        assert!(header.is_some_and(|h| h == "ab-_c==" && h.is_sensitive()));
+    }
 }

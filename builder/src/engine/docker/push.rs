@@ -168,3 +168,58 @@ impl Sent {
         (sum(self.0.values().sum()), sum(self.0.keys().sum()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bollard::models::ProgressDetail;
+
+    use super::*;
+
+    #[test]
+    fn the_digest_is_read_from_the_last_status() {
+        let digest = Digest::of("x");
+        assert_eq!(
+            digest_in(&format!("x: digest: {digest} size: 528")),
+            Some(digest)
+        );
+        for other in [
+            "The push refers to repository [r/a]",
+            "x: digest: none size: 1",
+            "Pushed",
+        ] {
+            assert_eq!(digest_in(other), None);
+        }
+    }
+
+    #[test]
+    fn bytes_of_all_layers_are_summed() {
+        let mut sent = Sent::default();
+        for (current, total) in [(5, 100), (40, 50), (20, 100), (10, 100), (60, 50), (1, 0)] {
+            sent.take(&PushImageInfo {
+                progress_detail: Some(ProgressDetail {
+                    current: Some(current),
+                    total: Some(total),
+                }),
+                ..PushImageInfo::default()
+            });
+        }
+        assert_eq!(sent.sum(), (70, 150));
+    }
+
+    #[test]
+    fn a_secret_that_comes_back_is_hidden() {
+        let credentials = Credentials::Password {
+            username: "u".into(),
+            password: "pass!word".into(),
+        };
+        let error = conceal(
+            classify::push("r", "r/a", "unauthorized: bad password pass!word"),
+            Some(&credentials),
+        );
+        assert_eq!(
+            error.to_string(),
+            "r refuses access: unauthorized: bad password ***"
+        );
+        assert_eq!(format!("{credentials:?}"), "Credentials(..)");
+    }
+}

@@ -84,7 +84,6 @@ fn container(request: &RunRequest) -> ContainerCreateBody {
 /// Its output is followed by attaching before it starts: logs can be read back only from some of
 /// the log drivers an engine may be set to.
 async fn live(client: &bollard::Docker, id: &str) -> Result<RunResult, Error> {
-    let failed = |error| classify::request(error, "the container");
     let patient = client.clone().with_timeout(PATIENCE);
     let options = AttachContainerOptionsBuilder::default()
         .stream(true)
@@ -92,12 +91,19 @@ async fn live(client: &bollard::Docker, id: &str) -> Result<RunResult, Error> {
         .stderr(true)
         .build();
     let attached = patient.attach_container(id, Some(options)).await;
+    let attached = match attached {
+        Ok(attached) => attached,
+        // Podman prepares the command already here.
+        Err(error) => return unstartable(&error).ok_or_else(|| failed(error)),
+    };
     // The input stays open beside it: closing it would end the connection.
-    let AttachContainerResults { mut output, input } = attached.map_err(failed)?;
-    client
+    let AttachContainerResults { mut output, input } = attached;
+    let started = client
         .start_container(id, None::<StartContainerOptions>)
-        .await
-        .map_err(started)?;
+        .await;
+    if let Err(error) = started {
+        return unstartable(&error).ok_or_else(|| failed(error));
+    }
     let mut tail = Tail::default();
     while let Some(piece) = output.next().await {
         tail.push(&piece.map_err(failed)?.into_bytes());
@@ -121,19 +127,38 @@ async fn live(client: &bollard::Docker, id: &str) -> Result<RunResult, Error> {
     })
 }
 
-/// A command that cannot be started is no fault of the engine's, but of the image or the command.
-fn started(error: Bollard) -> Error {
-    match error {
-        Bollard::DockerResponseServerError { message, .. } => {
-            match classify::request(Bollard::DockerStreamError { error: message }, "") {
-                Error::Engine { message } => Error::Engine {
-                    message: format!("the command cannot be started: {message}"),
-                },
-                other => other,
-            }
-        }
-        other => classify::request(other, "the container"),
+/// A failed request about a container that is ours.
+fn failed(error: Bollard) -> Error {
+    match classify::request(error, "the container") {
+        Error::NoSuchImage { .. } => Error::Engine {
+            message: "the container was removed by somebody else".to_owned(),
+        },
+        other => other,
     }
+}
+
+/// The status that a shell gives a command that cannot be started, if that is why a container
+/// was not: it says something about the image, not about the engine.
+fn unstartable(error: &Bollard) -> Option<RunResult> {
+    let Bollard::DockerResponseServerError { message, .. } = error else {
+        return None;
+    };
+    let lower = message.to_lowercase();
+    let status = if !lower.contains("exec") {
+        return None;
+    } else if lower.contains("not found") || lower.contains("no such file or directory") {
+        127
+    } else if lower.contains("permission denied") {
+        126
+    } else {
+        return None;
+    };
+    let mut output = Tail::default();
+    output.push(message.as_bytes());
+    Some(RunResult {
+        status,
+        output: output.finish(),
+    })
 }
 
 /// Removes a container with its volumes, running or not; one that is gone is as good as removed.
