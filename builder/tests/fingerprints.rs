@@ -161,6 +161,7 @@ fn packages_and_arguments_are_customised() {
     let spanned = |text: &str| toml::Spanned::new(0..0, text.to_owned());
     let customization = |add: &[&str], remove: &[&str], args: &[(&str, &str)]| Customization {
         file: file.clone(),
+        optional: false,
         packages_add: add.iter().map(|p| spanned(p)).collect(),
         packages_remove: remove.iter().map(|p| spanned(p)).collect(),
         args: args

@@ -192,6 +192,8 @@ pub struct Bootstrap {
 pub struct Customization {
     /// The file that says so.
     pub file: Source,
+    /// Whether it is meant only for fleets that have the image.
+    pub optional: bool,
     /// Packages to install besides.
     pub packages_add: Vec<toml::Spanned<String>>,
     /// Packages not to install.

@@ -61,7 +61,11 @@ impl Catalog {
                 .into());
         }
         let defined = root.join("services").is_dir();
-        let tops: &[&str] = &["services", "templates"];
+        let tops: &[&str] = if defined {
+            &["services", "templates"]
+        } else {
+            &[]
+        };
         let mut tree = if defined {
             tree::read(root, tops)?
         } else {
@@ -108,6 +112,7 @@ impl Catalog {
                 Some(image) => {
                     problems.take(customize(image, change));
                 }
+                None if change.optional => {}
                 None => problems.push(
                     Diagnostic::definition(format!("there is no image `{name}` to customise"))
                         .at(place.clone())
@@ -564,11 +569,21 @@ fn source_definition(
             .at(at(local.span()))
             .hint("without a leading `/`, and without `..`"));
         }
-        if !path.exists() {
+        let Ok(real) = path.canonicalize() else {
             return Err(
                 Diagnostic::definition(format!("there is no `{}`", path.display()))
                     .at(at(local.span())),
             );
+        };
+        let inside = service_folder
+            .canonicalize()
+            .is_ok_and(|folder| real.starts_with(folder));
+        if !inside {
+            return Err(Diagnostic::definition(
+                "this path leads out of the service's folder over a symbolic link",
+            )
+            .at(at(local.span()))
+            .hint("copy what is needed into the service's folder"));
         }
         Origin::Local { path }
     } else if let Some(table) = &table.bootstrap {

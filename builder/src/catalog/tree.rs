@@ -123,15 +123,20 @@ fn executable(entry: &std::fs::DirEntry) -> std::io::Result<bool> {
 }
 
 /// Lays an overlay over the tree. Each of its files must shadow one that is there, so that a slip
-/// in a name is found; only a service that the overlay defines whole, with its `service.toml`, is new.
+/// in a name is found; only a service that the overlay alone defines, with its `service.toml`, is
+/// new. Without `tops` the overlay is of a tree of plain Dockerfiles.
 pub(super) fn overlay(tree: &mut Tree, root: &Path, tops: &[&str]) -> Result<(), Diagnostics> {
     if !root.is_dir() {
         return Err(Diagnostic::definition("the overlay is not a directory")
             .at(Location::file(root))
-            .hint("an overlay is a folder with `services/` and `templates/` in it")
+            .hint("an overlay is a folder with files at the same paths as in the tree")
             .into());
     }
-    let over = read(root, tops)?;
+    let over = if tops.is_empty() {
+        read_plain(root)?
+    } else {
+        read(root, tops)?
+    };
     let mut problems = Diagnostics::default();
     if over.is_empty() {
         problems.push(
@@ -142,10 +147,18 @@ pub(super) fn overlay(tree: &mut Tree, root: &Path, tops: &[&str]) -> Result<(),
                 ),
         );
     }
+    let known: std::collections::BTreeSet<String> = tree
+        .keys()
+        .filter(|path| path.ends_with("/service.toml"))
+        .cloned()
+        .collect();
     let new_service = |path: &str| {
         path.strip_prefix("services/")
             .and_then(|rest| rest.split('/').next())
-            .is_some_and(|service| over.contains_key(&format!("services/{service}/service.toml")))
+            .map(|service| format!("services/{service}/service.toml"))
+            .is_some_and(|definition| {
+                over.contains_key(&definition) && !known.contains(&definition)
+            })
     };
     let mut shadowed = Vec::new();
     for (path, found) in &over {

@@ -10,7 +10,6 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     name = "kolla",
     version,
     propagate_version = true,
-    disable_help_subcommand = true,
     after_help = "Examples:
   kolla build                        build everything that has changed
   kolla build --namespace me @nova   the images of nova, tagged me/<image>
@@ -195,7 +194,7 @@ pub(super) enum Command {
 /// Which images.
 #[derive(Debug, Args)]
 pub(super) struct Patterns {
-    /// Images by name with `*`, `?`, `[...]`, or `@SERVICE` [default: all]
+    /// Images by name with `*`, `?`, `[...]` and `{a,b}`, or `@SERVICE` [default: all]
     #[arg(value_name = "PATTERN")]
     pub(super) patterns: Vec<String>,
 }

@@ -99,6 +99,11 @@ impl Naming {
         Ok(Self { tags })
     }
 
+    /// Whether the tag says that files differ from the commit.
+    pub(super) fn is_dirty(&self) -> bool {
+        self.tags.iter().any(|tag| tag.as_str().ends_with("-dirty"))
+    }
+
     /// Everything that an image is to be called.
     pub(super) fn references(&self, settings: &Settings, image: &ImageName) -> Vec<Reference> {
         self.tags

@@ -69,3 +69,14 @@ impl Keychain for DockerKeychain {
         }
     }
 }
+
+/// The helper that a configuration names for a registry.
+fn helper_for(config: &std::path::Path, registry: &str) -> Option<String> {
+    let config: serde_json::Value = serde_json::from_slice(&std::fs::read(config).ok()?).ok()?;
+    let own = config
+        .get("credHelpers")
+        .and_then(|helpers| helpers.get(registry));
+    own.or_else(|| config.get("credsStore"))?
+        .as_str()
+        .map(str::to_owned)
+}

@@ -12,7 +12,6 @@ use super::args::GlobalArgs;
 use crate::catalog::{Customization, Customizations, toml::read};
 use crate::model::{
     Diagnostic, Diagnostics, Location, Namespace, Platform, Reference, Registry, Source, Tag,
-    nearest,
 };
 use crate::schedule::RetryPolicy;
 
@@ -68,6 +67,8 @@ pub(super) enum Origin {
     Flag(&'static str),
     Variable(String),
     File(Location),
+    /// Found above the working directory.
+    Above,
     Default,
 }
 
@@ -80,6 +81,7 @@ impl fmt::Display for Origin {
                 write!(f, "{}", location.path().display())?;
                 location.line().map_or(Ok(()), |line| write!(f, ":{line}"))
             }
+            Self::Above => f.write_str("found above the working directory"),
             Self::Default => f.write_str("default"),
         }
     }
@@ -92,7 +94,7 @@ impl Origin {
             Self::File(location) => problem.at(location.clone()),
             Self::Flag(flag) => problem.note(format!("given with {flag}")),
             Self::Variable(name) => problem.note(format!("given by {name}")),
-            Self::Default => problem,
+            Self::Above | Self::Default => problem,
         }
     }
 }
@@ -119,7 +121,7 @@ pub(super) struct Settings {
     pub(super) engine_url: Option<String>,
     pub(super) jobs: usize,
     pub(super) retry: RetryPolicy,
-    pub(super) cache_dir: PathBuf,
+    cache_dir: Option<PathBuf>,
     pub(super) overrides: Vec<PathBuf>,
     pub(super) custom: Customizations,
     pub(super) shown: Vec<Shown>,
@@ -239,7 +241,7 @@ impl Settings {
         args: &GlobalArgs,
         environment: &Environment,
     ) -> Result<Self, Diagnostics> {
-        let root = root(args, environment);
+        let (root, root_origin) = root(args, environment);
         let mut resolver = Resolver {
             environment,
             files: Vec::new(),
@@ -263,29 +265,22 @@ impl Settings {
         let user_file = environment
             .config_home()
             .map(|home| home.join("kolla/config.toml"));
-        for path in [
-            fleet_file.or_else(|| Some(root.join("kolla.toml"))),
-            user_file,
-        ]
-        .into_iter()
-        .flatten()
-        {
+        let fleet_file = fleet_file.or_else(|| Some(root.join("kolla.toml")));
+        for path in [&fleet_file, &user_file].into_iter().flatten() {
             if path.is_file() {
-                let loaded = load(&path);
+                let loaded = load(path);
                 resolver.files.extend(resolver.problems.take(loaded));
             }
         }
         check_variables(environment, &mut resolver.problems);
         let r = &mut resolver;
-        r.show(
-            "root",
-            root.display(),
-            if args.root.is_some() {
-                Origin::Flag("--root")
-            } else {
-                Origin::Default
-            },
-        );
+        r.show("root", root.display(), root_origin);
+        let read: Vec<String> = r
+            .files
+            .iter()
+            .map(|(source, _)| source.path().display().to_string())
+            .collect();
+        r.show("files", read.join(", "), Origin::Default);
         let release_default = Namespace::new(RELEASE_NAMESPACE)?;
         let found = r.text("release_namespace", "", None, |f| {
             spanned(f.release_namespace.as_ref())
@@ -357,17 +352,11 @@ impl Settings {
             spanned(f.cache_dir.as_ref())
         });
         let cache_dir = match (&found, environment.cache_home()) {
-            (None, None) => {
-                r.problems.push(
-                    Diagnostic::environment("there is no home directory to keep the cache in")
-                        .hint("set HOME, or name a folder with --cache-dir"),
-                );
-                PathBuf::new()
-            }
+            (None, None) => None,
             (None, Some(home)) => {
                 let path = home.join("kolla");
                 r.show("cache_dir", path.display(), Origin::Default);
-                path
+                Some(path)
             }
             (Some((text, origin)), _) => {
                 let base = match origin {
@@ -376,14 +365,14 @@ impl Settings {
                 };
                 let path = base.unwrap_or(Path::new("")).join(text);
                 r.show("cache_dir", path.display(), origin.clone());
-                path
+                Some(path)
             }
         };
         let overrides = paths(r, "overrides", "--override", &args.overrides, |f| {
             &f.overrides
         });
         let overlays = paths(r, "overlays", "--overlay", &args.overlays, |f| &f.overlays);
-        let custom = customizations(&resolver.files, overlays);
+        let custom = customizations(&resolver.files, user_file.as_deref(), overlays);
         let Resolver {
             problems, shown, ..
         } = resolver;
@@ -411,6 +400,19 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// Where sources, logs and records are kept.
+    ///
+    /// # Errors
+    /// Where neither a setting nor a home directory says.
+    pub(super) fn cache_dir(&self) -> Result<&Path, Diagnostic> {
+        self.cache_dir.as_deref().ok_or_else(|| {
+            Diagnostic::environment("there is no home directory to keep the cache in")
+                .hint("set HOME, or name a folder with --cache-dir")
+        })
+    }
+}
+
 fn load(path: &Path) -> Result<(Source, ConfigFile), Diagnostic> {
     let text = std::fs::read_to_string(path).map_err(|e| {
         Diagnostic::environment(format!("cannot read: {e}")).at(Location::file(path))
@@ -421,29 +423,27 @@ fn load(path: &Path) -> Result<(Source, ConfigFile), Diagnostic> {
 }
 
 /// The folder given, else the nearest above the working directory that looks like a fleet.
-fn root(args: &GlobalArgs, environment: &Environment) -> PathBuf {
+fn root(args: &GlobalArgs, environment: &Environment) -> (PathBuf, Origin) {
     if let Some(root) = &args.root {
-        return root.clone();
+        return (root.clone(), Origin::Flag("--root"));
     }
-    if let Some(root) = environment
-        .variables
-        .get("KOLLA_ROOT")
-        .filter(|v| !v.is_empty())
-    {
-        return PathBuf::from(root);
+    if let Some(root) = environment.get("KOLLA_ROOT") {
+        return (
+            PathBuf::from(root),
+            Origin::Variable("KOLLA_ROOT".to_owned()),
+        );
     }
+    let here = Path::new(".");
     let fleet =
         |folder: &Path| folder.join("services").is_dir() || folder.join("kolla.toml").is_file();
-    let here = Path::new(".");
     if fleet(here) {
-        return here.to_path_buf();
+        return (here.to_path_buf(), Origin::Default);
     }
-    let above = environment
-        .working_directory
-        .ancestors()
-        .skip(1)
-        .find(|folder| fleet(folder));
-    above.unwrap_or(here).to_path_buf()
+    let mut above = environment.working_directory.ancestors().skip(1);
+    match above.find(|folder| fleet(folder)) {
+        Some(folder) => (folder.to_path_buf(), Origin::Above),
+        None => (here.to_path_buf(), Origin::Default),
+    }
 }
 
 fn tags(r: &mut Resolver<'_>, args: &GlobalArgs) -> Vec<Tag> {
@@ -527,7 +527,11 @@ fn paths(
     all
 }
 
-fn customizations(files: &[(Source, ConfigFile)], overlays: Vec<PathBuf>) -> Customizations {
+fn customizations(
+    files: &[(Source, ConfigFile)],
+    users_own: Option<&Path>,
+    overlays: Vec<PathBuf>,
+) -> Customizations {
     let mut custom = Customizations {
         overlays,
         ..Customizations::default()
@@ -541,6 +545,8 @@ fn customizations(files: &[(Source, ConfigFile)], overlays: Vec<PathBuf>) -> Cus
                 source.location(name.span()),
                 Customization {
                     file: source.clone(),
+                    // The user's own file is there for all fleets.
+                    optional: users_own == Some(source.path()),
                     packages_add: change.packages.add.clone(),
                     packages_remove: change.packages.remove.clone(),
                     args: change.args.clone(),
@@ -602,11 +608,19 @@ fn check_variables(environment: &Environment, problems: &mut Diagnostics) {
         "KOLLA_CONFIG_STRATEGY",
         "KOLLA_BOOTSTRAP",
     ];
-    for name in environment.variables.keys() {
-        if name.starts_with("KOLLA_")
-            && !KNOWN.contains(&name.as_str())
-            && let Some(near) = nearest(name, KNOWN)
-        {
+    for name in environment
+        .variables
+        .keys()
+        .filter(|name| !KNOWN.contains(&name.as_str()))
+    {
+        let Some(own) = name.strip_prefix("KOLLA_") else {
+            continue;
+        };
+        let near = KNOWN.iter().find(|known| {
+            let known = known.trim_start_matches("KOLLA_");
+            known.len() > 3 && strsim::damerau_levenshtein(own, known) == 1
+        });
+        if let Some(near) = near {
             problems.push(
                 Diagnostic::definition(format!("unknown variable {name}"))
                     .hint(format!("did you mean {near}?")),

@@ -15,10 +15,16 @@ pub(super) fn commit_tag(root: &Path) -> Result<Tag, Diagnostic> {
 
 fn git(root: &Path, arguments: &[&str]) -> Result<String, Diagnostic> {
     let no_tag = |reason: String| {
+        // git does not read a tree that belongs to somebody else, as root's view of a user's clone.
+        let hint = if reason.contains("dubious ownership") {
+            "name a tag with --tag, or let git read this tree: git config --global --add safe.directory DIR"
+        } else {
+            "name a tag with --tag, or commit the fleet to git"
+        };
         Diagnostic::definition("there is no commit to take the tag from")
             .at(Location::file(root))
             .note(reason)
-            .hint("name a tag with --tag, or commit the fleet to git")
+            .hint(hint)
     };
     let output = Command::new("git")
         .arg("-C")

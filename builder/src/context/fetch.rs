@@ -32,7 +32,9 @@ impl Fetcher {
         }
     }
 
-    /// The file that a source is, fetched now unless it is there already.
+    /// The file that a source is, fetched now unless it is there already. With `anew`, what a
+    /// distribution's archive holds now is fetched in any case; of all other sources the content is
+    /// known beforehand.
     ///
     /// # Errors
     /// Transient where the network is at fault, environment where a tool is missing or fails, and
@@ -40,6 +42,7 @@ impl Fetcher {
     pub async fn fetch(
         &self,
         source: &SourceDefinition,
+        anew: bool,
         sink: &dyn Sink,
     ) -> Result<PathBuf, Diagnostic> {
         let path = self.folder.join(match &source.origin {
@@ -55,7 +58,7 @@ impl Fetcher {
             }
             Origin::Local { path } => return Ok(path.clone()),
         });
-        if path.exists() {
+        if path.exists() && !(anew && matches!(source.origin, Origin::Bootstrap(_))) {
             return Ok(path);
         }
         std::fs::create_dir_all(&self.folder).map_err(|e| self.cache_error(&e))?;

@@ -249,7 +249,7 @@ fn node(
     let mut problems = Diagnostics::default();
     let declared = dockerfile.declared_args();
     for name in rendered.definition().args().keys() {
-        if !declared.contains(name.as_str()) {
+        if !declared.contains(name.as_str()) && !dockerfile::is_predefined_arg(name) {
             problems.push(
                 Diagnostic::definition(format!(
                     "the build argument `{name}` of `{}` is declared by no ARG",

@@ -138,9 +138,12 @@ fn compare<V: PartialEq>(
 /// The first line that differs; lines that only one of the texts has there count as added or
 /// removed when what follows them is the same again.
 fn first_line(before: &str, after: &str) -> Option<Change> {
-    let (old, new): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
+    // A package put behind another gives that one's line a `\`, which is not what changed.
+    let plain = |line: &'_ str| line.trim_end().trim_end_matches('\\').trim_end().to_owned();
+    let old: Vec<String> = before.lines().map(plain).collect();
+    let new: Vec<String> = after.lines().map(plain).collect();
     let at = (0..old.len().max(new.len())).find(|i| old.get(*i) != new.get(*i))?;
-    let owned = |line: Option<&&str>| line.map(|l| l.trim().to_owned());
+    let owned = |line: Option<&String>| line.map(|l| l.trim().to_owned());
     let (mut was, mut is) = (owned(old.get(at)), owned(new.get(at)));
     if new.len() > old.len() && new[at + new.len() - old.len()..] == old[at..] {
         was = None;

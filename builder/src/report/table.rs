@@ -33,6 +33,11 @@ pub fn table(width: Option<u16>, headers: &[&str], rows: Vec<Vec<String>>) -> St
         .collect()
 }
 
+/// `1 image`, `20 images`.
+pub fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Bytes as people say them, in powers of 1000 as Docker does: `412 MB`.
 pub fn human_size(bytes: u64) -> String {
     let mut value = bytes;

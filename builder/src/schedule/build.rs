@@ -179,7 +179,14 @@ impl Builder<'_> {
         };
         let node = self.graph.node(image).ok_or_else(missing)?;
         let assembly = self.assemblies.get(image).ok_or_else(missing)?;
-        let context = complete(assembly, &self.dockerfile(image), self.fetcher, self.sink).await?;
+        let context = complete(
+            assembly,
+            &self.dockerfile(image),
+            self.fetcher,
+            forced,
+            self.sink,
+        )
+        .await?;
         Ok(BuildRequest {
             context: Arc::new(context),
             args: node.rendered().definition().args().clone(),
@@ -259,7 +266,7 @@ pub fn sent_dockerfile(
     })
 }
 
-/// Fetches what a context lacks and makes it whole.
+/// Fetches what a context lacks, `anew` as [`Fetcher::fetch`] has it, and makes it whole.
 ///
 /// # Errors
 /// As [`Fetcher::fetch`]; and environment where the cache lost a file meanwhile.
@@ -267,11 +274,12 @@ pub async fn complete(
     assembly: &Assembly,
     dockerfile: &str,
     fetcher: &Fetcher,
+    anew: bool,
     sink: &dyn Sink,
 ) -> Result<crate::context::BuildContext, Diagnostic> {
     let mut fetched = Vec::new();
     for source in assembly.sources() {
-        fetched.push(fetcher.fetch(source, sink).await?);
+        fetched.push(fetcher.fetch(source, anew, sink).await?);
     }
     assembly
         .complete(dockerfile, &fetched)

@@ -37,14 +37,14 @@ pub(in super::super) async fn run(
     let session = Session::open(settings, environment).await?;
     let plan = session.plan(&fleet, &selection, args.rebuild).await?;
     let cancel = session::cancel_on_signal(console);
-    let logs = Logs::new(&settings.cache_dir, std::time::SystemTime::now());
+    let logs = Logs::new(settings.cache_dir()?, std::time::SystemTime::now());
     let timing = Timing::default();
-    let durations = Durations::load(&settings.cache_dir);
+    let durations = Durations::load(settings.cache_dir()?);
 
     let outcomes = {
         let progress = progress::sink(console, plan.builds());
         let sinks = Tee(vec![&*progress, &logs, &timing]);
-        let fetcher = session::fetcher(settings);
+        let fetcher = session::fetcher(settings)?;
         let builder = Builder {
             engine: &*session.engine,
             graph: &fleet.graph,
@@ -80,6 +80,7 @@ pub(in super::super) async fn run(
     let mut images = reports(&plan, &outcomes, settings, &naming, &timing, &logs);
     let mut ok = images.iter().all(|i| i.failure.is_none()) && !cancel.is_cancelled();
     if args.push && ok {
+        session::warn_of_dirty(settings, &naming, console);
         push(
             &mut images,
             &fleet,

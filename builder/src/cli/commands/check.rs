@@ -3,6 +3,7 @@ use super::super::console::Console;
 use super::super::fleet;
 use super::super::settings::Settings;
 use crate::model::Diagnostics;
+use crate::report::count;
 
 pub(in super::super) fn run(settings: &Settings, console: &Console) -> Result<Ending, Diagnostics> {
     let fleet = fleet::load(settings)?;
@@ -12,9 +13,9 @@ pub(in super::super) fn run(settings: &Settings, console: &Console) -> Result<En
         .map(|n| n.rendered().definition().service())
         .collect();
     console.say(&format!(
-        "{} images of {} services: no mistake found",
-        fleet.graph.len(),
-        services.len()
+        "{} of {}: no mistake found",
+        count(fleet.graph.len(), "image"),
+        count(services.len(), "service")
     ));
     Ok(Ending::Good)
 }

@@ -18,7 +18,7 @@ pub(in super::super) async fn run(
     environment: &Environment,
     console: &Console,
 ) -> Result<Ending, Diagnostics> {
-    let _lock = lock::exclusive(&settings.cache_dir)?;
+    let _lock = lock::exclusive(settings.cache_dir()?)?;
     let engine = session::connect(settings, environment).await?;
     let mut problems = Diagnostics::default();
     let mut rows = Vec::new();
@@ -58,7 +58,7 @@ pub(in super::super) async fn run(
             human_size(leftover.size),
         ]);
     }
-    for partial in partials(&settings.cache_dir.join("sources")) {
+    for partial in partials(&settings.cache_dir()?.join("sources")) {
         if !args.dry_run {
             let _ = std::fs::remove_dir_all(&partial);
         }

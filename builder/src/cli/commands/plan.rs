@@ -20,7 +20,6 @@ pub(in super::super) async fn run(
         with_children: args.selection.with_children,
     };
     let selection = Selection::new(&fleet.graph, &args.selection.patterns.patterns, options)?;
-    let naming = Naming::new(settings)?;
     let session = Session::open(settings, environment).await?;
     let plan = session.plan(&fleet, &selection, args.rebuild).await?;
     match args.format {
@@ -33,6 +32,7 @@ pub(in super::super) async fn run(
             ));
         }
         TableFormat::Json => {
+            let naming = Naming::new(settings)?;
             let tags = |image: &_| naming.references(settings, image);
             console.result(&format!("{:#}\n", report::plan_json(&plan, tags)))?;
         }

@@ -21,7 +21,9 @@ pub(in super::super) async fn run(
     let selection = fleet::select(&fleet.graph, &args.patterns.patterns)?;
     let naming = Naming::new(settings)?;
     let session = Session::open(settings, environment).await?;
-    let built = session.built(settings, &fleet, &selection, &naming).await?;
+    let built = session
+        .built(settings, &fleet, &selection, Some(&naming))
+        .await?;
     let cancel = session::cancel_on_signal(console);
     let mut images = session::reports(&fleet, built, Status::Pushed);
     build::push(

@@ -10,6 +10,7 @@ use super::super::settings::Settings;
 use super::session;
 use crate::archive::{Body, Entry, EntryKind};
 use crate::model::{Diagnostic, Diagnostics, Location};
+use crate::report::count;
 use crate::schedule;
 
 pub(in super::super) async fn run(
@@ -19,7 +20,7 @@ pub(in super::super) async fn run(
 ) -> Result<Ending, Diagnostics> {
     let fleet = fleet::load(settings)?;
     let selection = fleet::select(&fleet.graph, &args.patterns.patterns)?;
-    let fetcher = session::fetcher(settings);
+    let fetcher = session::fetcher(settings)?;
     let sink = progress::sink(console, 0);
     for image in selection.chosen() {
         let Some(assembly) = fleet.assemblies.get(image) else {
@@ -31,7 +32,7 @@ pub(in super::super) async fn run(
                 Diagnostic::environment(format!("cannot read a file of the context: {e}"))
             })?
         } else {
-            schedule::complete(assembly, &dockerfile, &fetcher, &*sink).await?
+            schedule::complete(assembly, &dockerfile, &fetcher, false, &*sink).await?
         };
         let folder = args.output.join(image.as_str());
         // What an earlier rendering left there is not part of this one.
@@ -54,8 +55,8 @@ pub(in super::super) async fn run(
     }
     drop(sink);
     console.say(&format!(
-        "{} contexts in {}",
-        selection.chosen().len(),
+        "{} in {}",
+        count(selection.chosen().len(), "context"),
         args.output.display()
     ));
     Ok(Ending::Good)

@@ -28,13 +28,13 @@ impl Session {
         settings: &Settings,
         environment: &Environment,
     ) -> Result<Self, Diagnostics> {
-        let lock = lock::shared(&settings.cache_dir)?;
+        let lock = lock::shared(settings.cache_dir()?)?;
         let engine = connect(settings, environment).await?;
         let info = engine.info().await.map_err(|e| e.diagnostic())?;
         Ok(Self {
             engine,
             info,
-            records: Records::new(settings.cache_dir.join("inputs")),
+            records: Records::new(settings.cache_dir()?.join("inputs")),
             _lock: lock,
         })
     }
@@ -75,13 +75,14 @@ impl Session {
         )
     }
 
-    /// The chosen images as the engine has them, each current and tagged with all its references.
+    /// The chosen images as the engine has them, each current, and with `naming` tagged with all its
+    /// references.
     pub(super) async fn built(
         &self,
         settings: &Settings,
         fleet: &Fleet,
         selection: &Selection,
-        naming: &Naming,
+        naming: Option<&Naming>,
     ) -> Result<Vec<(ImageName, ImageId, Vec<Reference>)>, Diagnostics> {
         let stored = self.stored().await?;
         let mut problems = Diagnostics::default();
@@ -104,7 +105,8 @@ impl Session {
                     .hint("run `kolla build` with the same patterns first; `kolla plan --why` says what changed"),
                 ),
                 Some(found) => {
-                    let references = naming.references(settings, image);
+                    let references =
+                        naming.map(|n| n.references(settings, image)).unwrap_or_default();
                     for reference in &references {
                         if !found.references.contains(reference) {
                             let tagged = self.engine.tag(&found.id, reference).await;
@@ -139,12 +141,12 @@ pub(super) async fn connect(
     Ok(Box::new(engine))
 }
 
-pub(super) fn fetcher(settings: &Settings) -> Fetcher {
-    Fetcher::new(
-        settings.cache_dir.join("sources"),
+pub(super) fn fetcher(settings: &Settings) -> Result<Fetcher, Diagnostic> {
+    Ok(Fetcher::new(
+        settings.cache_dir()?.join("sources"),
         settings.mirror.clone(),
         settings.platform.clone(),
-    )
+    ))
 }
 
 /// A token that fires at Ctrl-C or SIGTERM; a second one ends the program at once.
@@ -232,4 +234,17 @@ pub(super) fn reports(
             })
         })
         .collect()
+}
+
+/// A commit's tag on what is not in the commit misleads most where others pull releases from.
+pub(super) fn warn_of_dirty(settings: &Settings, naming: &Naming, console: &Console) {
+    if naming.is_dirty() && settings.namespace == settings.release_namespace {
+        console.warn(
+            &Diagnostic::definition(format!(
+                "images of files that are in no commit go to the release namespace `{}`",
+                settings.namespace
+            ))
+            .hint("commit them first, or name another --namespace or --tag"),
+        );
+    }
 }

@@ -3,7 +3,7 @@ use std::time::Instant;
 
 use super::super::args::TestArgs;
 use super::super::console::Console;
-use super::super::fleet::{self, Naming};
+use super::super::fleet;
 use super::super::progress;
 use super::super::settings::Settings;
 use super::super::timing::Timing;
@@ -25,9 +25,8 @@ pub(in super::super) async fn run(
     let begun = Instant::now();
     let fleet = fleet::load(settings)?;
     let selection = fleet::select(&fleet.graph, &args.patterns.patterns)?;
-    let naming = Naming::new(settings)?;
     let session = Session::open(settings, environment).await?;
-    let built = session.built(settings, &fleet, &selection, &naming).await?;
+    let built = session.built(settings, &fleet, &selection, None).await?;
     let cancel = session::cancel_on_signal(console);
     let smoke = |image: &ImageName| {
         let node = fleet.graph.node(image);
@@ -97,7 +96,11 @@ async fn one(
         Err(error) => Err(error.diagnostic()),
         Ok(ended) if ended.status == 0 => Ok(()),
         Ok(ended) => {
-            let lines: Vec<&str> = ended.output.lines().collect();
+            let lines: Vec<&str> = ended
+                .output
+                .lines()
+                .filter(|l| !l.trim().is_empty())
+                .collect();
             let tail = &lines[lines.len().saturating_sub(20)..];
             let problem = Diagnostic::new(
                 Class::Build,

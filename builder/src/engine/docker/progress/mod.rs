@@ -97,7 +97,7 @@ struct Report<E> {
 
 impl<E: FnMut(BuildEvent)> Report<E> {
     fn step(&mut self, number: u32, total: u32, instruction: &str) {
-        let instruction = instruction.to_owned();
+        let instruction = instruction.split_whitespace().collect::<Vec<_>>().join(" ");
         self.step = Some(Step {
             number,
             instruction: instruction.clone(),
