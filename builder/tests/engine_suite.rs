@@ -3,7 +3,8 @@
 //! `KOLLA_TEST_ENGINES` names them, `NAME=ADDRESS,…`; a NAME that begins with `classic` is used
 //! without BuildKit. `KOLLA_TEST_BUSYBOX` is a statically linked busybox, `KOLLA_TEST_REGISTRY` is
 //! `HOST:PORT` of a registry without and `KOLLA_TEST_REGISTRY_AUTH` is `USER:PASSWORD@HOST:PORT` of
-//! one with a password. What is not set is not tested, and the test says so.
+//! one with a password; `KOLLA_TEST_CERTIFICATES` holds `ca.pem`, `cert.pem` and `key.pem` for engines
+//! behind TLS. What is not set is not tested, and the test says so.
 
 #![allow(
     clippy::unwrap_used,
@@ -98,13 +99,18 @@ fn setting(name: &str) -> Option<String> {
     value
 }
 
+/// Where the certificates of an engine behind TLS are.
+fn certificates() -> Option<std::path::PathBuf> {
+    std::env::var_os("KOLLA_TEST_CERTIFICATES").map(Into::into)
+}
+
 fn reference(text: &str) -> Reference {
     Reference::parse(text).unwrap()
 }
 
 impl Bench {
     async fn open(name: &str, address: &str) -> Self {
-        let address = Address::parse(address, None).unwrap();
+        let address = Address::parse(address, certificates().as_deref()).unwrap();
         let mut engine = Docker::connect(&address).await.unwrap();
         if name.starts_with("classic") {
             engine = engine.without_buildkit();
@@ -166,6 +172,10 @@ impl Bench {
         let version = bollard::API_DEFAULT_VERSION;
         if address.starts_with("unix:") {
             bollard::Docker::connect_with_unix(&address, 60, version).unwrap()
+        } else if let Some(directory) = certificates() {
+            let file = |name| directory.join(name);
+            let (key, cert, ca) = (file("key.pem"), file("cert.pem"), file("ca.pem"));
+            bollard::Docker::connect_with_ssl(&address, &key, &cert, &ca, 60, version).unwrap()
         } else {
             bollard::Docker::connect_with_http(&address, 60, version).unwrap()
         }
@@ -1001,11 +1011,9 @@ fn a_pushed_image_is_found_under_the_digest() {
                 "{}: {by_tag}",
                 bench.name
             );
-            assert!(
-                done <= total && (total > 0 || !first),
-                "{}: {total}",
-                bench.name
-            );
+            // Podman 4 tells no bytes.
+            let told = total > 0 || !first || bench.name.starts_with("podman");
+            assert!(done <= total && told, "{}: {total}", bench.name);
         }
         let missing = reference(&format!("{registry}/kolla-suite/never-made:x"));
         let missing = bench.engine.push(&missing, None, &|_, _| {}).await;
