@@ -1,5 +1,7 @@
 //! What a person gets to read who makes a mistake in a definition, a template or a name.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // a test says what went wrong by failing
+
 mod fleet;
 
 use fleet::Fleet;
@@ -57,6 +59,12 @@ tells! {
     };
     an_unknown_filter: |f| {
         f.replace("templates/layout.tera", "join(", "jion(");
+    };
+    an_unknown_variable_before_a_filter: |f| {
+        f.replace("templates/layout.tera", "packages |", "packges |");
+    };
+    an_unknown_function: |f| {
+        f.replace("templates/layout.tera", "image(", "imag(");
     };
     a_layout_that_is_not_there: |f| {
         f.replace("services/web/web/Dockerfile.tera", "layout.tera", "layuot.tera");

@@ -727,7 +727,7 @@ fn tags_come_and_go() {
         }
         assert_eq!(
             find().await.unwrap().references,
-            [request.reference.clone()]
+            std::slice::from_ref(&request.reference)
         );
         bench.engine.untag(&request.reference).await.unwrap();
         assert_eq!(find().await, None, "{}", bench.name);

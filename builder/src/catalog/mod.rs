@@ -157,11 +157,10 @@ fn read_source(disk: &Path) -> Result<Source, Diagnostic> {
     let bytes = std::fs::read(disk).map_err(|e| {
         Diagnostic::environment(format!("cannot read: {e}")).at(Location::file(disk))
     })?;
-    let shown = disk.strip_prefix("./").unwrap_or(disk);
     match String::from_utf8(bytes) {
-        Ok(text) => Ok(Source::new(shown, text)),
+        Ok(text) => Ok(Source::new(disk, text)),
         Err(_) => {
-            Err(Diagnostic::definition("this file is not UTF-8 text").at(Location::file(shown)))
+            Err(Diagnostic::definition("this file is not UTF-8 text").at(Location::file(disk)))
         }
     }
 }

@@ -142,9 +142,7 @@ pub(super) fn overlay(tree: &mut Tree, root: &Path, tops: &[&str]) -> Result<(),
         problems.push(
             Diagnostic::definition("the overlay shadows nothing")
                 .at(Location::file(root))
-                .hint(
-                    "put files at the same paths as in the tree, below `services/` or `templates/`",
-                ),
+                .hint("put files at the same paths as in the tree"),
         );
     }
     let known: std::collections::BTreeSet<String> = tree

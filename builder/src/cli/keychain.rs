@@ -56,7 +56,8 @@ impl Keychain for DockerKeychain {
             )),
             Err(CredentialRetrievalError::HelperCommunicationError) => {
                 Err(at(Diagnostic::environment(format!(
-                    "the credential helper for {registry} cannot be run"
+                    "the credential helper `docker-credential-{}` cannot be run for {registry}",
+                    helper_for(path, registry).unwrap_or_default()
                 ))
                 .hint(
                     "install the helper that `credHelpers` or `credsStore` names, or take it out",

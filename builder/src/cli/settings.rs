@@ -417,7 +417,7 @@ fn load(path: &Path) -> Result<(Source, ConfigFile), Diagnostic> {
     let text = std::fs::read_to_string(path).map_err(|e| {
         Diagnostic::environment(format!("cannot read: {e}")).at(Location::file(path))
     })?;
-    let source = Source::new(path.strip_prefix("./").unwrap_or(path), text);
+    let source = Source::new(path, text);
     let file = read(&source)?;
     Ok((source, file))
 }

@@ -229,7 +229,7 @@ impl Assembly {
                     .maybe_hint(did_you_mean(&path, present.iter().map(String::as_str)))
                     .hint(format!(
                         "the context is the folder {}",
-                        node.rendered().definition().folder().display()
+                        Location::file(node.rendered().definition().folder())
                     ))
             });
         }

@@ -14,7 +14,7 @@ impl Source {
     /// A text read from `path`; the path is only ever shown, never opened.
     pub fn new(path: impl Into<PathBuf>, text: impl Into<Arc<str>>) -> Self {
         Self {
-            path: Arc::from(path.into()),
+            path: Arc::from(shown(path.into())),
             text: text.into(),
         }
     }
@@ -76,6 +76,14 @@ pub struct Location {
     position: Option<Position>,
 }
 
+/// Paths below the working directory are shown as a person types them, without `./`.
+fn shown(path: PathBuf) -> PathBuf {
+    match path.strip_prefix("./") {
+        Ok(plain) if !plain.as_os_str().is_empty() => plain.to_path_buf(),
+        _ => path,
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Position {
     line: usize,
@@ -88,7 +96,7 @@ impl Location {
     /// A file as a whole.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Self {
-            path: path.into(),
+            path: shown(path.into()),
             position: None,
         }
     }

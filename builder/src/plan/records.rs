@@ -1,10 +1,13 @@
 use std::path::PathBuf;
 
 use super::Inputs;
-use crate::model::{Fingerprint, ImageName};
+use crate::model::{Fingerprint, ImageId, ImageName};
 
 /// How many records of an image are kept.
 const KEPT: usize = 20;
+
+/// The file of the engine's identifiers; no image can have this name.
+const MADE: &str = "MADE";
 
 /// The inputs of earlier builds on this machine, so that a plan can say what changed. They are a
 /// convenience: a record that is missing or unreadable costs an explanation, nothing else.
@@ -51,6 +54,28 @@ impl Records {
             std::fs::remove_file(old)?;
         }
         Ok(())
+    }
+
+    /// Remembers that an engine's image was made here. An image that somebody makes from ours has
+    /// our labels too, so a label does not tell.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn made(&self, id: &ImageId) -> std::io::Result<()> {
+        use std::io::Write as _;
+        std::fs::create_dir_all(&self.folder)?;
+        let file = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder.join(MADE));
+        // One write, so that lines of several processes do not mix.
+        file?.write_all(format!("{id}\n").as_bytes())
+    }
+
+    /// The engine's images that were made here.
+    pub fn all_made(&self) -> std::collections::BTreeSet<String> {
+        let text = std::fs::read_to_string(self.folder.join(MADE)).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
     }
 
     fn path(&self, image: &ImageName, fingerprint: &Fingerprint) -> PathBuf {

@@ -4,16 +4,18 @@ use std::collections::HashMap;
 
 use tera::ErrorKind;
 
-use crate::model::{Diagnostic, Source, did_you_mean};
+use crate::model::{Diagnostic, Source, did_you_mean, nearest};
 
 /// Finds the place of an error in the text that the user wrote.
 pub(super) fn explain(error: &tera::Error, sources: &HashMap<String, Source>) -> Diagnostic {
     let problem = match error.kind() {
         ErrorKind::SyntaxError(report) | ErrorKind::RenderingError(report) => {
-            let problem = with_hint(report.message());
+            let range = report.span().range.clone();
             match sources.get(report.filename()) {
-                Some(source) => problem.at(source.location(report.span().range.clone())),
-                None => problem,
+                Some(source) => undefined(report.message(), source.text().get(range.clone()))
+                    .unwrap_or_else(|| with_hint(report.message()))
+                    .at(source.location(range)),
+                None => with_hint(report.message()),
             }
         }
         ErrorKind::MissingParent { current, parent } => {
@@ -63,12 +65,82 @@ fn with_hint(message: &str) -> Diagnostic {
     Diagnostic::definition(message).maybe_hint(hint)
 }
 
+/// Tera's own filters, which it does not list, and ours.
+const FILTERS: [&str; 37] = [
+    "abs",
+    "capitalize",
+    "default",
+    "escape",
+    "escape_html",
+    "escape_xml",
+    "first",
+    "float",
+    "get",
+    "group_by",
+    "indent",
+    "int",
+    "join",
+    "json",
+    "keys",
+    "last",
+    "length",
+    "lower",
+    "newlines_to_br",
+    "nth",
+    "pairs",
+    "pluralize",
+    "replace",
+    "reverse",
+    "round",
+    "shell",
+    "sort",
+    "split",
+    "str",
+    "title",
+    "trim",
+    "trim_end",
+    "trim_start",
+    "truncate",
+    "unique",
+    "upper",
+    "values",
+];
+
+/// The variables that `render` gives to every template.
+const VARIABLES: [&str; 7] = [
+    "base_image",
+    "image",
+    "packages",
+    "platform",
+    "service",
+    "user",
+    "vars",
+];
+
+/// A filter complains of the type of an undefined variable where the variable's name is at fault.
+fn undefined(message: &str, text: Option<&str>) -> Option<Diagnostic> {
+    if !message.ends_with("but got `undefined`") {
+        return None;
+    }
+    let text = text?.trim_start_matches(['{', '%', '-', ' ']);
+    let name = text
+        .split(|c: char| !c.is_alphanumeric() && c != '_')
+        .next()?;
+    if name.is_empty() || VARIABLES.contains(&name) {
+        return None;
+    }
+    Some(
+        Diagnostic::definition(format!("`{name}` is not defined"))
+            .maybe_hint(did_you_mean(name, VARIABLES)),
+    )
+}
+
 /// Tera ends "variable `x` is not defined" with all there are; the nearest of them is the one meant.
 fn nearest_of_listed(message: &str) -> Option<String> {
     let (what, known) = message.split_once(" is not defined. Available ")?;
     let name = what.split('`').nth(1)?;
     let (_, known) = known.split_once(": ")?;
-    let near = crate::model::nearest(name, known.split(", "))?;
+    let near = nearest(name, known.split(", "))?;
     Some(format!("did you mean `{near}`?"))
 }
 
@@ -86,8 +158,32 @@ fn from_report(text: &str, sources: &HashMap<String, Source>) -> Diagnostic {
         let (_, place) = line.split_once("--> ")?;
         let mut parts = place.trim_matches(['[', ']']).rsplitn(3, ':');
         let (_column, line, name) = (parts.next()?, parts.next()?, parts.next()?);
-        Some(sources.get(name)?.line(line.parse().ok()?))
+        let source = sources.get(name)?;
+        let line: usize = line.parse().ok()?;
+        let start: usize = source
+            .text()
+            .split_inclusive('\n')
+            .take(line - 1)
+            .map(str::len)
+            .sum();
+        let unknown = message.split('`').nth(1)?;
+        Some(match source.text()[start..].find(unknown) {
+            Some(at) => source.location(start + at..start + at + unknown.len()),
+            None => source.line(line),
+        })
     });
+    let known: &[&str] = if message.contains("filter") {
+        &FILTERS
+    } else if message.contains("function") {
+        &["image", "range", "throw"]
+    } else {
+        &[]
+    };
+    let near = message
+        .split('`')
+        .nth(1)
+        .and_then(|name| nearest(name, known.iter().copied()));
+    let problem = problem.maybe_hint(near.map(|near| format!("did you mean `{near}`?")));
     match place {
         Some(place) => problem.at(place),
         None => problem,

@@ -152,15 +152,19 @@ impl Builder<'_> {
             built.map_err(Failure::from)
         })
         .await
-        .inspect(|_| {
-            // Without its record the image is as good; only a later `--why` knows less.
-            if let Some(known) = self.fingerprints.get(image)
-                && let Err(error) = self.records.store(image, &known.fingerprint, &known.inputs)
-            {
-                let problem = Diagnostic::environment(format!(
-                    "cannot keep the inputs of `{image}`: {error}"
-                ));
-                self.sink.emit(Event::Warning(Arc::new(problem)));
+        .inspect(|id| {
+            // Without its record the image is as good; only later commands know less.
+            let Some(known) = self.fingerprints.get(image) else {
+                return;
+            };
+            let kept = self
+                .records
+                .store(image, &known.fingerprint, &known.inputs)
+                .and_then(|()| self.records.made(id));
+            if let Err(error) = kept {
+                let problem = format!("cannot keep a record of `{image}`: {error}");
+                self.sink
+                    .emit(Event::Warning(Arc::new(Diagnostic::environment(problem))));
             }
         })
     }

@@ -7,7 +7,7 @@ use super::super::settings::Settings;
 use super::super::{Ending, Environment};
 use super::session;
 use crate::model::{Diagnostics, Reference};
-use crate::plan::FINGERPRINT_LABEL;
+use crate::plan::{FINGERPRINT_LABEL, Records};
 use crate::report::{human_size, table};
 
 /// Takes away: containers and untagged images of interrupted runs; images that only this program
@@ -44,11 +44,16 @@ pub(in super::super) async fn run(
             ]);
         }
     }
+    let made = Records::new(settings.cache_dir()?.join("inputs")).all_made();
     for leftover in engine
         .leftovers(FINGERPRINT_LABEL)
         .await
         .map_err(|e| e.diagnostic())?
     {
+        // An untagged image may be one that somebody made from ours.
+        if leftover.kind == "image" && !made.contains(&leftover.id) {
+            continue;
+        }
         if !args.dry_run {
             problems.take(engine.remove(&leftover).await.map_err(|e| e.diagnostic()));
         }

@@ -24,6 +24,7 @@ pub(in super::super) async fn run(
     let built = session
         .built(settings, &fleet, &selection, Some(&naming))
         .await?;
+    session::warn_of_dirty(settings, &naming, console);
     let cancel = session::cancel_on_signal(console);
     let mut images = session::reports(&fleet, built, Status::Pushed);
     build::push(

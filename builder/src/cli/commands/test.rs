@@ -48,6 +48,8 @@ pub(in super::super) async fn run(
         };
         schedule::run(&jobs, settings.jobs, &cancel, work).await
     };
+    // Containers of cancelled tests are on their way out; they should be gone when we are.
+    session.engine.settle().await;
     let mut images = session::reports(&fleet, built, Status::Tested);
     for (report, outcome) in images.iter_mut().zip(&outcomes) {
         report.seconds = timing.seconds(&report.image, Activity::Test);

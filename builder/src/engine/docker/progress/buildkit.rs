@@ -205,7 +205,7 @@ mod tests {
             steps[..3],
             [
                 "1/2 FROM docker.io/kolla-suite/base:x",
-                "2/2 RUN echo one;  echo two",
+                "2/2 RUN echo one; echo two",
                 "one"
             ]
         );

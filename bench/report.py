@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""Keeps the figures of each stage and prints them together: a table, and target/bench.json.
+
+    bench/report.py [--markdown]
+"""
+
+import json
+import pathlib
+import sys
+
+TARGET = pathlib.Path(__file__).resolve().parent.parent / "target"
+STAGES = ("planning", "growth", "unchanged", "cold")
+
+
+class Figures:
+    """The figures of one stage; `save` replaces those of its last run."""
+
+    def __init__(self, stage):
+        self.stage, self.rows = stage, []
+
+    def add(self, figure, value, unit, at_least=None, at_most=None, parts=None):
+        """One figure, the bound it should keep, and the measurements that it was made from."""
+        met = None
+        if at_least is not None:
+            met = value >= at_least
+        if at_most is not None:
+            met = value <= at_most
+        self.rows.append(
+            {
+                "figure": figure,
+                "value": value,
+                "unit": unit,
+                "at_least": at_least,
+                "at_most": at_most,
+                "met": met,
+                "measured": parts or {},
+            }
+        )
+
+    def save(self):
+        """Writes them for the report."""
+        path = TARGET / "bench" / f"{self.stage}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(self.rows, indent=1) + "\n")
+
+
+def times(ours, theirs, attribute="wall"):
+    """How many times cheaper ours is, and the two costs, for `Figures.add`."""
+    ours, theirs = getattr(ours, attribute), getattr(theirs, attribute)
+    return {"value": theirs / ours, "unit": "x", "parts": {"ours": ours, "theirs": theirs}}
+
+
+def written(value, unit):
+    digits = 0 if value >= 100 else 1 if value >= 10 else 2
+    if isinstance(value, int):
+        digits = 0
+    return f"{value:.{digits}f} {unit}".rstrip()
+
+
+def bound(row):
+    if row["at_least"] is not None:
+        return f"at least {row['at_least']:g} {row['unit']}"
+    if row["at_most"] is not None:
+        return f"at most {row['at_most']:g} {row['unit']}"
+    return ""
+
+
+def cells(row):
+    met = {True: "met", False: "missed", None: ""}[row["met"]]
+    return [row["figure"], written(row["value"], row["unit"]), bound(row), met]
+
+
+def main():
+    found = {}
+    for stage in STAGES:
+        path = TARGET / "bench" / f"{stage}.json"
+        if path.exists():
+            found[stage] = json.loads(path.read_text())
+    (TARGET / "bench.json").write_text(json.dumps(found, indent=1) + "\n")
+    rows = [["FIGURE", "MEASURED", "TARGET", ""]]
+    rows += [cells(row) for stage in found.values() for row in stage]
+    if "--markdown" in sys.argv[1:]:
+        for number, row in enumerate(rows):
+            print("| " + " | ".join(row) + " |")
+            if number == 0:
+                print("|---|--:|---|---|")
+        return
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    for row in rows:
+        row = [row[0].ljust(widths[0]), row[1].rjust(widths[1]), row[2].ljust(widths[2]), row[3]]
+        print("  ".join(row).rstrip())
+
+
+if __name__ == "__main__":
+    main()

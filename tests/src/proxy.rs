@@ -1,0 +1,119 @@
+//! A registry that is unwell: passes requests on to a real one, except where it is told to fail.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// What happens to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing: it is passed on.
+    None,
+    /// An answer of this status, with `Retry-After: 1`.
+    Status(u16),
+    /// The connection ends when so many bytes of the request were passed on.
+    Cut(usize),
+}
+
+/// The proxy; it lives as long as the test's process.
+#[derive(Debug)]
+pub struct Proxy {
+    /// HOST:PORT.
+    pub address: String,
+    failed: Arc<Mutex<Vec<String>>>,
+}
+
+impl Proxy {
+    /// Stands before a registry over plain HTTP. `fault` is asked for each request, given as
+    /// "METHOD PATH" and how many requests were failed before.
+    pub fn before(
+        registry: &str,
+        fault: impl Fn(&str, usize) -> Fault + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let failed = Arc::new(Mutex::new(Vec::new()));
+        let (registry, fault, seen) = (registry.to_owned(), Arc::new(fault), Arc::clone(&failed));
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let (registry, fault) = (registry.clone(), Arc::clone(&fault));
+                let seen = Arc::clone(&seen);
+                thread::spawn(move || {
+                    // A connection that breaks is what this is for.
+                    let _ = serve(client, &registry, &|request| {
+                        let mut seen = seen.lock().unwrap();
+                        let fault = fault(request, seen.len());
+                        if fault != Fault::None {
+                            seen.push(request.to_owned());
+                        }
+                        fault
+                    });
+                });
+            }
+        });
+        Self { address, failed }
+    }
+
+    /// The requests that were failed, in order.
+    pub fn failed(&self) -> Vec<String> {
+        self.failed.lock().unwrap().clone()
+    }
+}
+
+/// One request; the client has to connect anew for the next.
+fn serve(
+    mut client: TcpStream,
+    registry: &str,
+    fault: &dyn Fn(&str) -> Fault,
+) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        if client.read(&mut byte)? == 0 {
+            return Ok(());
+        }
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8_lossy(&head).into_owned();
+    let request: Vec<&str> = head.split_whitespace().take(2).collect();
+    let limit = match fault(&request.join(" ")) {
+        Fault::None => usize::MAX,
+        Fault::Cut(bytes) => bytes,
+        Fault::Status(status) => {
+            let answer = format!(
+                "HTTP/1.1 {status} Unwell\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            );
+            client.write_all(answer.as_bytes())?;
+            // What the client still sends has to be read, or it never sees the answer.
+            client.shutdown(Shutdown::Write)?;
+            std::io::copy(&mut client, &mut std::io::sink())?;
+            return Ok(());
+        }
+    };
+    let mut server = TcpStream::connect(registry)?;
+    let head = head.replacen("\r\n", "\r\nConnection: close\r\n", 1);
+    server.write_all(head.as_bytes())?;
+    let (mut answers, mut back) = (server.try_clone()?, client.try_clone()?);
+    let answering = thread::spawn(move || {
+        let _ = std::io::copy(&mut answers, &mut back);
+        let _ = back.shutdown(Shutdown::Both);
+    });
+    let mut sent = 0;
+    let mut buffer = [0; 16 * 1024];
+    while sent < limit {
+        let count = client.read(&mut buffer)?;
+        if count == 0 {
+            break;
+        }
+        let count = count.min(limit - sent);
+        server.write_all(&buffer[..count])?;
+        sent += count;
+    }
+    if sent >= limit {
+        let _ = server.shutdown(Shutdown::Both);
+        let _ = client.shutdown(Shutdown::Both);
+    }
+    let _ = answering.join();
+    Ok(())
+}
