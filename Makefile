@@ -12,6 +12,7 @@ help: ## list these targets
 
 build: ## compile kolla
 	@tests/need git=git cc=build-essential
+	@tests/need-rust
 	cargo build --release --package kolla
 .PHONY: build
 

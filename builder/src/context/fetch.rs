@@ -10,6 +10,10 @@ use crate::catalog::{Bootstrap, Origin, SourceDefinition};
 use crate::event::{Event, Sink};
 use crate::model::{Class, Diagnostic, Digest, Platform};
 
+/// How long a tool that was told to end has for taking its mounts and files away: ten seconds.
+const TIDYING_TURNS: u32 = 500;
+const TIDYING_TURN: std::time::Duration = std::time::Duration::from_millis(20);
+
 /// The largest download taken, in bytes: more is a mistake or an attack.
 const MAX_DOWNLOAD: u64 = 8 << 30;
 
@@ -315,8 +319,18 @@ async fn run(
     struct Group(Option<rustix::process::Pid>);
     impl Drop for Group {
         fn drop(&mut self) {
-            if let Some(pid) = self.0 {
-                let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::TERM);
+            use rustix::process::{Signal, WaitOptions, kill_process_group, waitpid};
+            let Some(pid) = self.0 else {
+                return;
+            };
+            if kill_process_group(pid, Signal::TERM).is_ok() {
+                // Its temporary files are below a folder that is removed next.
+                for _ in 0..TIDYING_TURNS {
+                    match waitpid(Some(pid), WaitOptions::NOHANG) {
+                        Ok(None) => std::thread::sleep(TIDYING_TURN),
+                        _ => return,
+                    }
+                }
             }
         }
     }

@@ -478,12 +478,12 @@ mod tests {
             ),
             (
                 "FROM a/b:1",
-                "Get \"https://registry-1.docker.io/v2/\": dial tcp: lookup registry-1.docker.io on \
+                "Get \"https://registry.example/v2/\": dial tcp: lookup registry.example on \
                  10.255.255.53:53: no such host",
             ),
             (
                 "COPY --from=a/b:1 /a /b",
-                "invalid from flag value a/b:1: Get \"https://registry-1.docker.io/v2/\": no such host",
+                "invalid from flag value a/b:1: Get \"https://registry.example/v2/\": no such host",
             ),
             (
                 "COPY --from=a/b:1 /a /b",
