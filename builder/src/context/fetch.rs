@@ -124,6 +124,11 @@ impl Fetcher {
                 "--aptopt=Acquire::Retries \"3\"",
                 "--aptopt=Acquire::Languages \"none\"",
             ])
+            // What mmdebstrap takes from the machine that it runs on, and its own settings.
+            .arg(concat!(
+                "--customize-hook=rm -f \"$1/etc/hostname\" \"$1/etc/resolv.conf\"",
+                " \"$1/etc/apt/apt.conf.d/99mmdebstrap\" \"$1/etc/dpkg/dpkg.cfg.d/99mmdebstrap\""
+            ))
             // It holds nothing but what every run would fetch again.
             .arg("--dpkgopt=force-unsafe-io")
             .env("TMPDIR", scratch);
