@@ -18,7 +18,8 @@ from measure import Cost, adopt, bury, median, say
 from report import TARGET, Figures, times
 from side import ORDINARY, WORK, kolla
 
-REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
+HERE = pathlib.Path(__file__).resolve().parent
+REPOSITORY = HERE.parent
 BUILDERS = ("buildkit", "classic")
 # way -> words, and how many times faster kolla should be
 WAYS = {
@@ -35,6 +36,7 @@ def prepare():
         shutil.copytree(REPOSITORY / part, WORK / "tree" / part, symlinks=True)
     shutil.copy(REPOSITORY / "kolla.toml", WORK / "tree")
     shutil.copy(TARGET / "release" / "kolla", WORK)
+    shutil.copytree(HERE / "ordinary", ORDINARY)
     for file in ORDINARY.rglob("*"):
         replaced = WORK / "tree" / file.relative_to(ORDINARY)
         if not replaced.exists():
@@ -47,10 +49,9 @@ def side(name):
     """Runs one side in an engine of its own."""
     say(f"building everything: {name}")
     result = WORK / f"{name.replace('/', '-')}.json"
-    script = pathlib.Path(__file__).with_name("side.py")
-    with_engine = REPOSITORY / "tests" / "with-engine"
-    command = [with_engine, sys.executable, script, name, result, str(os.getpid())]
-    subprocess.run(command, check=True)
+    with_engine = [REPOSITORY / "tests" / "with-engine", sys.executable, HERE / "side.py"]
+    if subprocess.run([*with_engine, name, result, str(os.getpid())], check=False).returncode:
+        sys.exit(f"bench: the side {name} failed")
     bury()
     measured = json.loads(result.read_text())
     return {**measured, **{part: Cost(**measured[part]) for part in ("cold", "again")}}

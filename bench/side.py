@@ -24,7 +24,7 @@ from report import TARGET
 
 WORK = TARGET / "bench" / "cold"
 KOLLA = WORK / "kolla"
-ORDINARY = pathlib.Path(__file__).resolve().parent / "ordinary"
+ORDINARY = WORK / "overlay"
 AGAIN = 11
 
 

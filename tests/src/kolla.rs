@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -165,11 +167,24 @@ impl Started {
         self.child.as_mut().unwrap().try_wait().unwrap().is_none()
     }
 
-    /// Waits for its end.
+    /// Waits for its end. One that does not end by itself is killed, which shows in its status.
     pub fn wait(mut self) -> Run {
         let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
         let child = self.child.take().unwrap();
-        Run::new(&arguments, child.wait_with_output().unwrap())
+        let id = child.id().to_string();
+        let (ended, ends) = std::sync::mpsc::channel::<()>();
+        let guard = std::thread::spawn(move || {
+            if ends.recv_timeout(Duration::from_secs(120)) == Err(RecvTimeoutError::Timeout) {
+                Command::new("kill")
+                    .args(["-s", "KILL", &id])
+                    .status()
+                    .unwrap();
+            }
+        });
+        let output = child.wait_with_output().unwrap();
+        drop(ended);
+        guard.join().unwrap();
+        Run::new(&arguments, output)
     }
 }
 

@@ -343,24 +343,12 @@ fn keystone_starts() {
     let volume = kolla_tests::unique("keys");
     let mount = format!("{volume}:/etc/keystone/fernet-keys");
     let reference = real.reference("keystone");
-    let prepare = [
-        "run",
-        "--rm",
-        "--user",
-        "0",
-        "--volume",
-        &mount,
-        &reference,
-        "keystone-manage",
+    let prepare = "chown keystone:keystone /etc/keystone/fernet-keys \
+                   && keystone-manage fernet_setup --keystone-user keystone --keystone-group keystone";
+    let line = [
+        "run", "--rm", "--user", "0", "--volume", &mount, &reference, "bash", "-c", prepare,
     ];
-    let make = [
-        "fernet_setup",
-        "--keystone-user",
-        "keystone",
-        "--keystone-group",
-        "keystone",
-    ];
-    real.docker.run(&[&prepare[..], &make[..]].concat());
+    real.docker.run(&line);
     starts(real, "keystone", &["--volume", &mount]);
     real.docker.run(&["volume", "rm", &volume]);
 }
