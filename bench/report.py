@@ -65,9 +65,9 @@ def bound(row):
     return ""
 
 
-def cells(row):
+def cells(stage, row):
     met = {True: "met", False: "missed", None: ""}[row["met"]]
-    return [row["figure"], written(row["value"], row["unit"]), bound(row), met]
+    return [stage, row["figure"], written(row["value"], row["unit"]), bound(row), met]
 
 
 def main():
@@ -77,18 +77,19 @@ def main():
         if path.exists():
             found[stage] = json.loads(path.read_text())
     (TARGET / "bench.json").write_text(json.dumps(found, indent=1) + "\n")
-    rows = [["FIGURE", "MEASURED", "TARGET", ""]]
-    rows += [cells(row) for stage in found.values() for row in stage]
+    rows = [["STAGE", "FIGURE", "MEASURED", "TARGET", ""]]
+    rows += [cells(stage, row) for stage, figures in found.items() for row in figures]
     if "--markdown" in sys.argv[1:]:
         for number, row in enumerate(rows):
             print("| " + " | ".join(row) + " |")
             if number == 0:
-                print("|---|--:|---|---|")
+                print("|---|---|--:|---|---|")
         return
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
     for row in rows:
-        row = [row[0].ljust(widths[0]), row[1].rjust(widths[1]), row[2].ljust(widths[2]), row[3]]
-        print("  ".join(row).rstrip())
+        aligned = [cell.ljust(width) for cell, width in zip(row, widths)]
+        aligned[2] = row[2].rjust(widths[2])
+        print("  ".join(aligned).rstrip())
 
 
 if __name__ == "__main__":

@@ -69,6 +69,9 @@ tells! {
     a_layout_that_is_not_there: |f| {
         f.replace("services/web/web/Dockerfile.tera", "layout.tera", "layuot.tera");
     };
+    a_template_that_extends_another_image: |f| {
+        f.write("services/web/web-admin/Dockerfile.tera", "{% extends \"web\" %}\n");
+    };
     a_parent_that_is_not_there: |f| {
         f.replace("services/web/web-admin/Dockerfile.tera", "name=\"web\"", "name=\"wbe\"");
     };

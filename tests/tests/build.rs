@@ -334,12 +334,14 @@ fn one_failure_does_not_stop_the_others() {
     assert_eq!(run.image("tool")["failure"]["blocked_by"], "web-base");
     assert_eq!(run.image("web-base")["failure"]["class"], "build");
     // The end of what is said is the failing image, its step and its last lines.
-    let end = run
-        .stderr
-        .rsplit_once("web-base failed")
-        .expect("a failure")
-        .1;
-    for part in ["RUN echo before it && false", "before it", "status 1"] {
+    let end = run.stderr.split_once("web-base: the end of the log of ");
+    let (_, end) = end.unwrap_or_else(|| panic!("{run}"));
+    for part in [
+        "RUN echo before it && false",
+        "\n    before it\n",
+        "error: web-base: step 3 failed with status 1",
+        "web-base.log",
+    ] {
         assert!(end.contains(part), "no {part:?} in {run}");
     }
     // A failing step fails again, so it is tried once.

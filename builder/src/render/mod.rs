@@ -8,7 +8,7 @@ mod explain;
 mod filters;
 mod overrides;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -72,6 +72,7 @@ pub struct Options {
 /// # Errors
 /// All problems of all templates at once, each with its place.
 pub fn render(catalog: &Catalog, options: &Options) -> Result<Vec<Rendered>, Diagnostics> {
+    stand_alone(catalog)?;
     let sections = overrides::sections(catalog, &options.overrides)?;
     let shared = shared_templates(catalog)?;
     let images: Vec<&Arc<ImageDefinition>> = catalog.images().values().collect();
@@ -102,6 +103,39 @@ pub fn render(catalog: &Catalog, options: &Options) -> Result<Vec<Rendered>, Dia
         all.extend(problems.take(result).into_iter().flatten());
     }
     problems.or_ok(all)
+}
+
+/// Templates of images lean on shared ones alone. Whether Tera knows another image's template would
+/// depend on the batch that both are in.
+fn stand_alone(catalog: &Catalog) -> Result<(), Diagnostics> {
+    let shared: BTreeSet<&str> = catalog
+        .templates()
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let mut problems = Diagnostics::default();
+    for image in catalog
+        .images()
+        .values()
+        .filter(|image| image.is_templated())
+    {
+        let source = image.dockerfile();
+        for tag in ["extends", "include"]
+            .into_iter()
+            .flat_map(|k| overrides::tags(source.text(), k))
+        {
+            let word = &source.text()[tag.word.clone()];
+            let owner = word.split('/').next().unwrap_or(word);
+            if !shared.contains(word) && catalog.images().contains_key(owner) {
+                problems.push(
+                    Diagnostic::definition(format!("`{word}` is the template of an image"))
+                        .at(source.location(tag.word))
+                        .hint("move what several images share to `templates/`, and extend or include that"),
+                );
+            }
+        }
+    }
+    problems.or_ok(())
 }
 
 fn shared_templates(catalog: &Catalog) -> Result<Tera, Diagnostics> {

@@ -140,15 +140,15 @@ fn blocks_of(template: &Source, shared: &HashMap<&str, &Source>) -> BTreeSet<Str
     blocks
 }
 
-struct Tag {
+pub(super) struct Tag {
     /// From `{%` on.
     whole: Range<usize>,
     /// The word behind the keyword, quotes left out.
-    word: Range<usize>,
+    pub(super) word: Range<usize>,
 }
 
 /// Every `{% KEYWORD WORD` outside comments.
-fn tags(text: &str, keyword: &str) -> Vec<Tag> {
+pub(super) fn tags(text: &str, keyword: &str) -> Vec<Tag> {
     let mut found = Vec::new();
     let mut at = 0;
     while let Some(open) = text[at..].find("{%").map(|i| at + i) {
