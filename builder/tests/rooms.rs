@@ -17,6 +17,16 @@ fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
+/// A module is a folder or a file.
+fn files_of(module: &str) -> Vec<PathBuf> {
+    let folder = source().join(module);
+    if folder.is_dir() {
+        files(&folder)
+    } else {
+        files(&source().join(format!("{module}.rs")))
+    }
+}
+
 fn files(path: &Path) -> Vec<PathBuf> {
     if path.is_file() {
         return vec![path.to_path_buf()];
@@ -62,13 +72,7 @@ fn every_module_imports_from_above_only() {
     );
     let mut wrong = Vec::new();
     for (row, module) in modules.iter().enumerate() {
-        let folder = source().join(module);
-        let path = if folder.is_dir() {
-            folder
-        } else {
-            source().join(format!("{module}.rs"))
-        };
-        for file in files(&path) {
+        for file in files_of(module) {
             for import in imports(&fs::read_to_string(&file).unwrap()) {
                 let above = modules[..=row].contains(&import);
                 if modules.contains(&import) && !above {
@@ -91,13 +95,7 @@ fn only_the_command_line_prints_reads_the_environment_or_looks_at_the_clock() {
     ];
     let mut wrong = Vec::new();
     for module in modules().iter().filter(|module| *module != "cli") {
-        let folder = source().join(module);
-        let path = if folder.is_dir() {
-            folder
-        } else {
-            source().join(format!("{module}.rs"))
-        };
-        for file in files(&path) {
+        for file in files_of(module) {
             let text = fs::read_to_string(&file).unwrap();
             let code = text.split("#[cfg(test)]").next().unwrap_or_default();
             wrong.extend(

@@ -55,14 +55,18 @@ impl Source {
         }
     }
 
-    /// The place of a whole line, counted from 1.
-    pub fn line(&self, line: usize) -> Location {
-        let start: usize = self
-            .text
+    /// The byte at which a line begins, counted from 1; past the last line, the end of the text.
+    pub fn start_of_line(&self, line: usize) -> usize {
+        self.text
             .split_inclusive('\n')
             .take(line.saturating_sub(1))
             .map(str::len)
-            .sum();
+            .sum()
+    }
+
+    /// The place of a whole line, counted from 1.
+    pub fn line(&self, line: usize) -> Location {
+        let start = self.start_of_line(line);
         let text = self.text[start..].lines().next().unwrap_or_default();
         let indent = text.len() - text.trim_start().len();
         self.location(start + indent..start + text.trim_end().len().max(indent))

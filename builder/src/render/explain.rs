@@ -160,12 +160,7 @@ fn from_report(text: &str, sources: &HashMap<String, Source>) -> Diagnostic {
         let (_column, line, name) = (parts.next()?, parts.next()?, parts.next()?);
         let source = sources.get(name)?;
         let line: usize = line.parse().ok()?;
-        let start: usize = source
-            .text()
-            .split_inclusive('\n')
-            .take(line - 1)
-            .map(str::len)
-            .sum();
+        let start = source.start_of_line(line);
         let unknown = message.split('`').nth(1)?;
         Some(match source.text()[start..].find(unknown) {
             Some(at) => source.location(start + at..start + at + unknown.len()),
