@@ -6,12 +6,16 @@
 
 pub mod model;
 pub mod event;
+pub mod sys;
 pub mod archive;
+pub mod debian;
 pub mod dockerfile;
 pub mod catalog;
 pub mod render;
 pub mod graph;
 pub mod context;
+pub mod oci;
+pub mod registry;
 pub mod engine;
 pub mod plan;
 pub mod schedule;

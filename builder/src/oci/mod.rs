@@ -1,0 +1,1 @@
+//! Image layouts, manifests, configurations and layers, as the OCI image specification has them.

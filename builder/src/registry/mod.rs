@@ -1,0 +1,1 @@
+//! The distribution protocol: resolving, fetching, mounting, uploading and tagging.
