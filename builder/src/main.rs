@@ -3,5 +3,11 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    kolla::cli::main(std::env::args_os(), kolla::cli::Environment::of_process())
+    // A helper is a process of one thread, so nothing may come before this.
+    let mut arguments = std::env::args_os().peekable();
+    let status = arguments.peek().and_then(|name| kolla::engine::native::helper_main(name));
+    if let Some(status) = status {
+        std::process::exit(status);
+    }
+    kolla::cli::main(arguments, kolla::cli::Environment::of_process())
 }

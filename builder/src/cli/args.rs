@@ -89,6 +89,24 @@ pub(super) struct GlobalArgs {
     /// Allow the tag `latest` in the release namespace
     #[arg(long, global = true, help_heading = "Names")]
     pub(super) release: bool,
+    /// What builds: docker, native, or auto, which is docker where a socket of Docker or Podman
+    /// answers and else native
+    #[arg(long, global = true, value_name = "ENGINE", help_heading = "Running")]
+    pub(super) engine: Option<String>,
+    /// Where the native engine keeps its images [default: `store` in the cache]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Running")]
+    pub(super) store: Option<PathBuf>,
+    /// How the native engine compresses layers: gzip or zstd [default: gzip]
+    #[arg(long, global = true, value_name = "FORM", help_heading = "Running")]
+    pub(super) compression: Option<String>,
+    /// A file for `RUN --mount=type=secret`, id=ID,src=FILE; may be repeated; native engine only
+    #[arg(
+        long = "secret",
+        global = true,
+        value_name = "SECRET",
+        help_heading = "Running"
+    )]
+    pub(super) secrets: Vec<String>,
     /// The engine's address, such as unix:///run/docker.sock [default: DOCKER_HOST, else the usual sockets]
     #[arg(long, global = true, value_name = "URL", help_heading = "Running")]
     pub(super) engine_url: Option<String>,

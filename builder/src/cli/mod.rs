@@ -7,6 +7,7 @@ mod commands;
 mod console;
 mod diagnostics;
 mod durations;
+mod engine;
 mod fleet;
 mod keychain;
 mod lock;

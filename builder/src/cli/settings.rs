@@ -29,7 +29,10 @@ struct ConfigFile {
     base_image: Option<Spanned<String>>,
     mirror: Option<Spanned<String>>,
     platform: Option<Spanned<String>>,
+    engine: Option<Spanned<String>>,
     engine_url: Option<Spanned<String>>,
+    store: Option<Spanned<String>>,
+    compression: Option<Spanned<String>>,
     jobs: Option<Spanned<u32>>,
     retries: Option<Spanned<u32>>,
     cache_dir: Option<Spanned<String>>,
@@ -118,7 +121,14 @@ pub(super) struct Settings {
     pub(super) base_image: String,
     pub(super) mirror: Option<String>,
     pub(super) platform: Platform,
+    pub(super) engine: EngineChoice,
     pub(super) engine_url: Option<String>,
+    store: Option<PathBuf>,
+    pub(super) compression: CompressionChoice,
+    /// Files that hold secrets, by id.
+    pub(super) secrets: BTreeMap<String, PathBuf>,
+    /// Seconds since 1970 that no time in an image is later than.
+    pub(super) source_date_epoch: i64,
     pub(super) jobs: usize,
     pub(super) retry: RetryPolicy,
     cache_dir: Option<PathBuf>,
@@ -321,6 +331,21 @@ impl Settings {
             |f| spanned(f.engine_url.as_ref()),
         );
         let engine_url = r.optional("engine_url", found, |t| Ok(t.to_owned()));
+        let found = r.text("engine", "--engine", args.engine.as_deref(), |f| {
+            spanned(f.engine.as_ref())
+        });
+        let engine = r.parsed("engine", found, EngineChoice::Auto, EngineChoice::parse);
+        let found = r.text("compression", "--compression", args.compression.as_deref(), |f| {
+            spanned(f.compression.as_ref())
+        });
+        let compression = r.parsed(
+            "compression",
+            found,
+            CompressionChoice::Gzip,
+            CompressionChoice::parse,
+        );
+        let secrets = secrets(r, &args.secrets);
+        let source_date_epoch = source_date_epoch(r);
         let found = r.text("jobs", "--jobs", args.jobs.as_deref(), |f| {
             number(f.jobs.as_ref())
         });
@@ -347,27 +372,23 @@ impl Settings {
                 ),
             },
         );
-        let cache_flag = args.cache_dir.as_ref().map(|p| p.display().to_string());
-        let found = r.text("cache_dir", "--cache-dir", cache_flag.as_deref(), |f| {
-            spanned(f.cache_dir.as_ref())
-        });
-        let cache_dir = match (&found, environment.cache_home()) {
-            (None, None) => None,
-            (None, Some(home)) => {
-                let path = home.join("kolla");
-                r.show("cache_dir", path.display(), Origin::Default);
-                Some(path)
-            }
-            (Some((text, origin)), _) => {
-                let base = match origin {
-                    Origin::File(location) => location.path().parent(),
-                    _ => None,
-                };
-                let path = base.unwrap_or(Path::new("")).join(text);
-                r.show("cache_dir", path.display(), origin.clone());
-                Some(path)
-            }
-        };
+        let cache_home = environment.cache_home().map(|home| home.join("kolla"));
+        let cache_dir = folder(
+            r,
+            "cache_dir",
+            "--cache-dir",
+            args.cache_dir.as_deref(),
+            |f| spanned(f.cache_dir.as_ref()),
+            cache_home,
+        );
+        let store = folder(
+            r,
+            "store",
+            "--store",
+            args.store.as_deref(),
+            |f| spanned(f.store.as_ref()),
+            cache_dir.as_ref().map(|cache| cache.join("store")),
+        );
         let overrides = paths(r, "overrides", "--override", &args.overrides, |f| {
             &f.overrides
         });
@@ -386,7 +407,12 @@ impl Settings {
             base_image: base_image.map(|r| r.to_string()).unwrap_or_default(),
             mirror,
             platform,
+            engine,
             engine_url,
+            store,
+            compression,
+            secrets,
+            source_date_epoch,
             jobs,
             retry: RetryPolicy {
                 retries,
@@ -401,6 +427,17 @@ impl Settings {
 }
 
 impl Settings {
+    /// Where the native engine keeps its images.
+    ///
+    /// # Errors
+    /// Where neither a setting nor a home directory says.
+    pub(super) fn store(&self) -> Result<&Path, Diagnostic> {
+        match &self.store {
+            Some(store) => Ok(store),
+            None => self.cache_dir(),
+        }
+    }
+
     /// Where sources, logs and records are kept.
     ///
     /// # Errors
@@ -411,6 +448,136 @@ impl Settings {
                 .hint("set HOME, or name a folder with --cache-dir")
         })
     }
+}
+
+/// What builds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EngineChoice {
+    /// Docker or Podman where one answers, else the native engine.
+    Auto,
+    /// Docker or Podman.
+    Docker,
+    /// The native engine.
+    Native,
+}
+
+impl EngineChoice {
+    fn parse(text: &str) -> Result<Self, Diagnostic> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "docker" => Ok(Self::Docker),
+            "native" => Ok(Self::Native),
+            _ => Err(Diagnostic::definition(format!(
+                "`{}` is not an engine",
+                text.escape_debug()
+            ))
+            .hint("it is auto, docker or native")),
+        }
+    }
+}
+
+impl fmt::Display for EngineChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Docker => "docker",
+            Self::Native => "native",
+        })
+    }
+}
+
+/// How layers are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CompressionChoice {
+    /// What every engine and registry knows.
+    Gzip,
+    /// Smaller and faster, for Docker from 23 and containerd from 1.5.
+    Zstd,
+}
+
+impl CompressionChoice {
+    fn parse(text: &str) -> Result<Self, Diagnostic> {
+        match text {
+            "gzip" => Ok(Self::Gzip),
+            "zstd" => Ok(Self::Zstd),
+            _ => Err(Diagnostic::definition(format!(
+                "`{}` is no compression",
+                text.escape_debug()
+            ))
+            .hint("it is gzip or zstd")),
+        }
+    }
+}
+
+impl fmt::Display for CompressionChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        })
+    }
+}
+
+/// `--secret id=ID,src=FILE`.
+fn secrets(r: &mut Resolver<'_>, given: &[String]) -> BTreeMap<String, PathBuf> {
+    let mut all = BTreeMap::new();
+    for text in given {
+        let mut fields = BTreeMap::new();
+        let good = text.split(',').all(|field| match field.split_once('=') {
+            Some((name @ ("id" | "type"), value)) => fields.insert(name, value).is_none(),
+            Some(("src" | "source", value)) => fields.insert("src", value).is_none(),
+            _ => false,
+        });
+        match (fields.get("id"), fields.get("src"), fields.get("type")) {
+            (Some(id), Some(file), None | Some(&"file")) if good => {
+                all.insert((*id).to_owned(), PathBuf::from(file));
+            }
+            _ => r.problems.push(
+                Diagnostic::definition(format!("`{}` is no secret", text.escape_debug()))
+                    .hint("write --secret id=ID,src=FILE"),
+            ),
+        }
+    }
+    all
+}
+
+/// What `SOURCE_DATE_EPOCH` says (<https://reproducible-builds.org/specs/source-date-epoch>).
+/// Without it times are fixed, so that the same definitions give the same image from any commit.
+fn source_date_epoch(r: &mut Resolver<'_>) -> i64 {
+    const NAME: &str = "SOURCE_DATE_EPOCH";
+    let default = i64::try_from(crate::archive::FIXED_TIME).unwrap_or(0);
+    let found = r.environment.get(NAME);
+    let found = found.map(|text| (text, Origin::Variable(NAME.to_owned())));
+    r.parsed("source_date_epoch", found, default, |text| match text.parse() {
+        Ok(seconds @ 0..=253_402_300_799) => Ok(seconds),
+        _ => Err(Diagnostic::definition(format!("`{text}` is no time"))
+            .hint("SOURCE_DATE_EPOCH is a number of seconds since 1970")),
+    })
+}
+
+/// A folder, relative to the file that names it.
+fn folder(
+    r: &mut Resolver<'_>,
+    name: &'static str,
+    flag: &'static str,
+    given: Option<&Path>,
+    in_file: impl Fn(&ConfigFile) -> Option<(String, std::ops::Range<usize>)>,
+    default: Option<PathBuf>,
+) -> Option<PathBuf> {
+    let given = given.map(|path| path.display().to_string());
+    let found = r.text(name, flag, given.as_deref(), in_file);
+    let (path, origin) = match found {
+        None => (default?, Origin::Default),
+        Some((text, origin)) => {
+            let base = match &origin {
+                Origin::File(location) => location.path().parent().map(Path::to_path_buf),
+                _ => None,
+            };
+            (base.unwrap_or_default().join(text), origin)
+        }
+    };
+    r.show(name, path.display(), origin);
+    Some(path)
 }
 
 fn load(path: &Path) -> Result<(Source, ConfigFile), Diagnostic> {

@@ -6,7 +6,7 @@ use crate::model::{Diagnostic, Source};
 
 /// The rules of one ignore file; none excludes anything by default.
 #[derive(Debug, Default)]
-pub(super) struct Ignore {
+pub struct Ignore {
     /// In the order of the file: the last that matches decides.
     rules: Vec<Rule>,
 }
@@ -18,7 +18,11 @@ struct Rule {
 }
 
 impl Ignore {
-    pub(super) fn parse(source: &Source) -> Result<Self, Diagnostic> {
+    /// Reads the lines of an ignore file.
+    ///
+    /// # Errors
+    /// On a line that is no pattern.
+    pub fn parse(source: &Source) -> Result<Self, Diagnostic> {
         let mut rules = Vec::new();
         for (number, line) in source.text().lines().enumerate() {
             let line = if number == 0 {
@@ -54,8 +58,13 @@ impl Ignore {
         Ok(Self { rules })
     }
 
+    /// Whether a rule takes something back in, perhaps from a folder that is left out.
+    pub fn has_exceptions(&self) -> bool {
+        self.rules.iter().any(|rule| !rule.excludes)
+    }
+
     /// Whether a path is left out: it or a folder above it matches, and no later exception does.
-    pub(super) fn excludes(&self, path: &str) -> bool {
+    pub fn excludes(&self, path: &str) -> bool {
         if self.rules.is_empty() {
             return false;
         }

@@ -17,7 +17,7 @@ use crate::archive::{Body, Entry, EntryKind, TarReader};
 use crate::catalog::{FileKind, Origin, SourceDefinition};
 use crate::graph::Node;
 use crate::model::{Diagnostic, Diagnostics, Digest, Location, Source, did_you_mean};
-use ignore::Ignore;
+pub use ignore::Ignore;
 
 /// The name of the Dockerfile within a context.
 pub const DOCKERFILE: &str = "Dockerfile";

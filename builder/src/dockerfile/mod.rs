@@ -42,7 +42,8 @@ pub use expand::{ExpandError, Expander, Expansion};
 pub use flags::Flag;
 pub use lex::Directives;
 pub use text::Word;
-pub use uses::{ContextSource, ImageUse, SourceKind, UseKind};
+pub use values::FileMode;
+pub use uses::{Base, ContextSource, ImageUse, SourceKind, UseKind};
 
 use crate::model::{Diagnostic, Diagnostics, Location, Source};
 use instruction::{Parsed, Parts};

@@ -9,7 +9,7 @@ use super::instruction::{Parts, list, missing};
 use super::json::{self, Array};
 use super::mount;
 use super::problems::{Problems, shown};
-use super::values;
+use super::values::FileMode;
 use crate::model::Diagnostic;
 
 fn is_http(text: &str) -> bool {
@@ -127,7 +127,7 @@ pub(super) fn parse(
             .find_map(|flag| flag.value.as_ref())
     };
     if let Some(mode) = value("chmod").filter(|mode| !mode.has_variable())
-        && !values::is_mode(&mode.text)
+        && FileMode::parse(&mode.text).is_none()
     {
         wrong(
             format!("`{}` is no mode", shown(&mode.text)),

@@ -88,9 +88,12 @@ pub enum SourceKind {
 
 /// What a stage starts from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Base {
+pub enum Base {
+    /// Nothing.
     Scratch,
+    /// A stage above, counted from 0.
     Stage(usize),
+    /// An image, by its reference.
     Image(String),
 }
 
@@ -190,6 +193,34 @@ impl Dockerfile {
             });
         }
         problems.or_ok(needed)
+    }
+
+    /// What `FROM` says of a stage: what it starts from and for which platform, variables expanded.
+    /// Each is valid once [`Self::image_uses`] found no problem.
+    pub fn base(
+        &self,
+        stage: usize,
+        args: &BTreeMap<String, String>,
+    ) -> Option<(Base, Option<String>)> {
+        let mut ignored = Problems::new(&self.source);
+        let scope = self.scope(args, &mut ignored);
+        let base = self.bases(&scope, &mut ignored).into_iter().nth(stage)??;
+        Some((base, self.platform(stage, &scope, &mut ignored)))
+    }
+
+    /// What the `from` of a COPY or of a mount in a stage means; nothing where that is an error.
+    pub fn source_of(&self, word: &Word, kind: UseKind, stage: usize) -> Option<Base> {
+        let mut ignored = Problems::new(&self.source);
+        Some(match self.named(word, kind, stage, &mut ignored)? {
+            Named::Stage(stage) => Base::Stage(stage),
+            Named::Scratch => Base::Scratch,
+            Named::Image => Base::Image(word.text.clone()),
+        })
+    }
+
+    /// The variables that `FROM` sees, and that an `ARG` without a default takes its value from.
+    pub fn global_scope(&self, args: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        self.scope(args, &mut Problems::new(&self.source))
     }
 
     /// The paths of the context that COPY, ADD and bind mounts read: no URLs, repositories,

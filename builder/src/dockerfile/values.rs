@@ -87,22 +87,104 @@ pub(super) fn is_port(text: &str) -> bool {
     ) && good(container)
 }
 
-/// Whether it is an octal mode up to 7777, or a symbolic one such as `u+x,go-w`.
-pub(super) fn is_mode(text: &str) -> bool {
-    if text.starts_with(|c: char| c.is_ascii_digit()) {
-        return u32::from_str_radix(text, 8).is_ok_and(|mode| mode <= 0o7777);
+/// The permissions of `--chmod`: octal up to 7777, or symbolic such as `u+x,go-w`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileMode(Change);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Change {
+    Octal(u32),
+    Symbolic(Vec<Clause>),
+}
+
+/// `go-w`, `a=rX`: whom it is about, as bits of 0o7, and what is done in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Clause {
+    who: Vec<char>,
+    actions: Vec<(char, String)>,
+}
+
+impl FileMode {
+    /// Reads it; nothing if it is neither.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.starts_with(|c: char| c.is_ascii_digit()) {
+            let mode = u32::from_str_radix(text, 8).ok()?;
+            return (mode <= 0o7777).then_some(Self(Change::Octal(mode)));
+        }
+        let clauses = text.split(',').map(clause).collect::<Option<Vec<_>>>()?;
+        Some(Self(Change::Symbolic(clauses)))
     }
-    !text.is_empty()
-        && text.split(',').all(|clause| {
-            let clause = clause.trim_start_matches(['u', 'g', 'o', 'a']);
-            clause.starts_with(['+', '-', '='])
-                && clause.chars().all(|c| {
-                    matches!(
-                        c,
-                        '+' | '-' | '=' | 'r' | 'w' | 'x' | 'X' | 's' | 't' | 'u' | 'g' | 'o'
-                    )
-                })
+
+    /// The permissions of a file that had `mode`, both with the bits of 0o7777.
+    pub fn apply(&self, mode: u32, is_folder: bool) -> u32 {
+        let clauses = match &self.0 {
+            Change::Octal(mode) => return *mode,
+            Change::Symbolic(clauses) => clauses,
+        };
+        clauses.iter().fold(mode, |mode, clause| {
+            let actions = clause.actions.iter();
+            actions.fold(mode, |mode, (sign, what)| {
+                clause.change(mode, *sign, what, is_folder)
+            })
         })
+    }
+}
+
+impl Clause {
+    fn change(&self, mode: u32, sign: char, what: &str, is_folder: bool) -> u32 {
+        let (mut bits, mut cleared) = (0, 0);
+        for who in &self.who {
+            let (shift, special) = match who {
+                'u' => (6, 0o4000),
+                'g' => (3, 0o2000),
+                _ => (0, 0),
+            };
+            cleared |= 0o7 << shift | special;
+            for c in what.chars() {
+                bits |= match c {
+                    'r' => 0o4 << shift,
+                    'w' => 0o2 << shift,
+                    'x' => 0o1 << shift,
+                    'X' if is_folder || mode & 0o111 != 0 => 0o1 << shift,
+                    's' => special,
+                    't' => 0o1000,
+                    'u' => (mode >> 6 & 0o7) << shift,
+                    'g' => (mode >> 3 & 0o7) << shift,
+                    'o' => (mode & 0o7) << shift,
+                    _ => 0,
+                };
+            }
+        }
+        match sign {
+            '+' => mode | bits,
+            '-' => mode & !bits,
+            _ => mode & !cleared | bits,
+        }
+    }
+}
+
+fn clause(text: &str) -> Option<Clause> {
+    let start = text.find(['+', '-', '='])?;
+    let who = &text[..start];
+    if !who.chars().all(|c| matches!(c, 'u' | 'g' | 'o' | 'a')) {
+        return None;
+    }
+    let mut people: Vec<char> = who.chars().filter(|c| *c != 'a').collect();
+    if who.is_empty() || who.contains('a') {
+        people = vec!['u', 'g', 'o'];
+    }
+    let mut actions: Vec<(char, String)> = Vec::new();
+    for c in text[start..].chars() {
+        match (c, actions.last_mut()) {
+            ('+' | '-' | '=', _) => actions.push((c, String::new())),
+            ('r' | 'w' | 'x' | 'X' | 's' | 't' | 'u' | 'g' | 'o', Some((_, what))) => what.push(c),
+            _ => return None,
+        }
+    }
+    Some(Clause {
+        who: people,
+        actions,
+    })
 }
 
 /// Linux's signals by name.
@@ -165,6 +247,24 @@ mod tests {
     }
 
     #[test]
+    fn modes_are_changed() {
+        for (change, mode, is_folder, expected) in [
+            ("0750", 0o4644, false, 0o750),
+            ("u+x,go-r", 0o644, false, 0o700),
+            ("a=rX", 0o700, true, 0o555),
+            ("a+X", 0o600, false, 0o600),
+            ("+x", 0o644, false, 0o755),
+            ("u+s,g+s,+t", 0o755, false, 0o7755),
+            ("g=u", 0o740, false, 0o770),
+            ("u=rwx,o=", 0o4647, false, 0o740),
+            ("o+w-x", 0o755, false, 0o756),
+        ] {
+            let found = FileMode::parse(change).unwrap().apply(mode, is_folder);
+            assert_eq!(found, expected, "{change}: {found:o}");
+        }
+    }
+
+    #[test]
     fn ports_modes_and_signals_are_checked() {
         for good in [
             "80",
@@ -180,10 +280,10 @@ mod tests {
             assert!(!is_port(bad), "{bad}");
         }
         for good in ["644", "0755", "7777", "u+x", "a=rX,go-w", "+x", "u=g"] {
-            assert!(is_mode(good), "{good}");
+            assert!(FileMode::parse(good).is_some(), "{good}");
         }
         for bad in ["", "64a", "10000", "8", "rw", "u", "u+q"] {
-            assert!(!is_mode(bad), "{bad}");
+            assert!(FileMode::parse(bad).is_none(), "{bad}");
         }
         for good in ["9", "KILL", "SIGTERM", "sigquit", "RTMIN+3", "SIGRTMAX"] {
             assert!(is_signal(good), "{good}");

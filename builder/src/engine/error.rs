@@ -79,6 +79,14 @@ pub enum Error {
         /// The engine's own words.
         message: String,
     },
+    /// The folder in which the native engine keeps its images cannot be used.
+    #[error("the image store {} cannot be used: {reason}", folder.display())]
+    Store {
+        /// Where it is.
+        folder: std::path::PathBuf,
+        /// The system's words.
+        reason: String,
+    },
     /// An image that was expected is not there.
     #[error("the engine has no image {reference}")]
     NoSuchImage {
@@ -163,6 +171,7 @@ impl Error {
             | Self::InUse { .. }
             | Self::Unsuitable { .. }
             | Self::DiskFull { .. }
+            | Self::Store { .. }
             | Self::NoSuchImage { .. }
             | Self::Unauthorized { .. }
             | Self::RegistryRefused { .. }
@@ -207,6 +216,10 @@ impl Error {
             Self::DiskFull { .. } => {
                 "free space where the engine keeps its data (`kolla clean`, `docker system prune`), \
                  then run the same command again: finished images are kept"
+            }
+            Self::Store { .. } => {
+                "it must be a folder that this user may write to, on a file system such as ext4, \
+                 xfs or btrfs: name another with --store"
             }
             Self::NoSuchImage { .. } => {
                 "build it first, with the same tag and namespace: `kolla build`"

@@ -5,7 +5,9 @@
 //! was doing and leaves no container behind.
 
 pub mod docker;
+pub mod native;
 mod error;
+mod text;
 
 use std::collections::BTreeMap;
 use std::io::Read;

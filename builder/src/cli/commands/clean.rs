@@ -2,10 +2,10 @@ use std::path::Path;
 
 use super::super::args::CleanArgs;
 use super::super::console::Console;
+use super::super::engine;
 use super::super::lock;
 use super::super::settings::Settings;
 use super::super::{Ending, Environment};
-use super::session;
 use crate::model::{Diagnostics, Reference};
 use crate::plan::{FINGERPRINT_LABEL, Records};
 use crate::report::{human_size, table};
@@ -19,7 +19,7 @@ pub(in super::super) async fn run(
     console: &Console,
 ) -> Result<Ending, Diagnostics> {
     let _lock = lock::exclusive(settings.cache_dir()?)?;
-    let engine = session::connect(settings, environment).await?;
+    let engine = engine::connect(settings, environment).await?;
     let mut problems = Diagnostics::default();
     let mut rows = Vec::new();
 

@@ -4,11 +4,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::Environment;
 use super::super::console::Console;
+use super::super::engine::connect;
 use super::super::fleet::{Fleet, Naming};
 use super::super::lock::{self, Lock};
 use super::super::settings::Settings;
 use crate::context::Fetcher;
-use crate::engine::docker::{Docker, Surroundings, candidates};
 use crate::engine::{Engine, Info, StoredImage};
 use crate::graph::Selection;
 use crate::model::{Diagnostic, Diagnostics, ImageId, ImageName, Reference};
@@ -119,26 +119,6 @@ impl Session {
         }
         problems.or_ok(all)
     }
-}
-
-pub(super) async fn connect(
-    settings: &Settings,
-    environment: &Environment,
-) -> Result<Box<dyn Engine>, Diagnostics> {
-    let candidates = candidates(&Surroundings {
-        engine_url: settings.engine_url.clone(),
-        docker_host: environment.get("DOCKER_HOST"),
-        tls_verify: environment.get("DOCKER_TLS_VERIFY").is_some(),
-        cert_path: environment
-            .get("DOCKER_CERT_PATH")
-            .map(Into::into)
-            .or_else(|| Some(environment.home()?.join(".docker"))),
-        runtime_dir: environment.get("XDG_RUNTIME_DIR").map(Into::into),
-    })?;
-    let engine = Docker::discover(&candidates)
-        .await
-        .map_err(|e| e.diagnostic())?;
-    Ok(Box::new(engine))
 }
 
 pub(super) fn fetcher(settings: &Settings) -> Result<Fetcher, Diagnostic> {

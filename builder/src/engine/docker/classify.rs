@@ -5,7 +5,7 @@ use std::error::Error as _;
 
 use super::super::Error;
 use super::progress::Step;
-use super::text::clean;
+use super::super::text::clean;
 
 /// What is known about a build that failed.
 pub(super) struct Failure<'a> {

@@ -14,7 +14,6 @@ mod progress;
 mod push;
 mod room;
 mod run;
-mod text;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

@@ -11,11 +11,8 @@ use futures_util::StreamExt;
 use tokio_util::sync::CancellationToken;
 
 use super::super::{Error, RunRequest, RunResult};
-use super::text::Lines;
+use super::super::text::Tail;
 use super::{Docker, PATIENCE, classify};
-
-/// What is kept of a container's output.
-const OUTPUT: usize = 64 * 1024;
 
 /// Marks the containers that this program runs, so that any left behind can be told from others.
 pub(super) const LABEL: &str = "org.openstack.kolla.run";
@@ -173,57 +170,5 @@ pub(super) async fn remove(client: &bollard::Docker, id: &str) -> Result<(), Err
             status_code: 404, ..
         }) => Ok(()),
         Err(error) => Err(classify::request(error, "the container")),
-    }
-}
-
-/// The end of what was printed, as clean lines.
-#[derive(Default)]
-struct Tail {
-    lines: Lines,
-    text: String,
-}
-
-impl Tail {
-    fn push(&mut self, bytes: &[u8]) {
-        let text = &mut self.text;
-        self.lines.push(bytes, |line| {
-            text.push_str(&line);
-            text.push('\n');
-        });
-        // Twice the size before it is cut, so that cutting costs little.
-        if self.text.len() > 2 * OUTPUT {
-            self.cut();
-        }
-    }
-
-    fn finish(mut self) -> String {
-        let text = &mut self.text;
-        self.lines.finish(|line| text.push_str(&line));
-        self.cut();
-        self.text
-    }
-
-    fn cut(&mut self) {
-        let mut start = self.text.len().saturating_sub(OUTPUT);
-        while !self.text.is_char_boundary(start) {
-            start += 1;
-        }
-        self.text.drain(..start);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_much_output_the_end_is_kept() {
-        let mut tail = Tail::default();
-        for number in 0..100_000 {
-            tail.push(format!("line {number} \u{20ac}\n").as_bytes());
-        }
-        tail.push(b"the end");
-        let text = tail.finish();
-        assert!(text.len() <= OUTPUT && text.ends_with("line 99999 \u{20ac}\nthe end"));
     }
 }

@@ -2,7 +2,7 @@ use std::collections::{HashMap, HashSet};
 
 use bollard::moby::buildkit::v1::{StatusResponse, Vertex};
 
-use super::super::text::{Lines, clean};
+use super::super::super::text::{Lines, clean};
 use super::{BuildEvent, Report, Stages, Step, fraction};
 
 /// BuildKit's trace: a graph of vertices, of which some are steps of the Dockerfile.

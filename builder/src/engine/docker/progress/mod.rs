@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use bollard::models::{BuildInfo, BuildInfoAux};
 
 use super::super::BuildEvent;
-use super::text;
+use super::super::text::clean;
 
 /// As many lines are looked at for the cause of a failure.
 const RECENT: usize = 20;
@@ -56,7 +56,7 @@ impl<E: FnMut(BuildEvent)> Progress<E> {
         if let Some(status) = message.status {
             // What moves (`Downloading`) carries numbers, and comes a hundred times a second.
             if message.progress_detail.is_none() {
-                self.report.line(text::clean(status.as_bytes()));
+                self.report.line(clean(status.as_bytes()));
             }
         }
     }

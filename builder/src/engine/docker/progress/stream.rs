@@ -1,4 +1,4 @@
-use super::super::text::{Lines, clean};
+use super::super::super::text::{Lines, clean};
 use super::{BuildEvent, Report, Stages, fraction};
 
 /// What Docker's classic builder puts around what containers print to their standard error.

@@ -4,6 +4,9 @@
 /// A line that never ends is cut here, so that a step cannot fill the memory.
 const LONGEST_LINE: usize = 16 * 1024;
 
+/// What is kept of a container's output.
+const OUTPUT: usize = 64 * 1024;
+
 /// Cuts a stream of bytes into clean lines, keeping an unfinished one until the rest comes.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
@@ -94,6 +97,42 @@ fn skip_until_final(chars: &mut std::str::Chars<'_>) {
     chars.find(|c| matches!(c, '@'..='~'));
 }
 
+/// The end of what was printed, as clean lines.
+#[derive(Default)]
+pub(super) struct Tail {
+    lines: Lines,
+    text: String,
+}
+
+impl Tail {
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        let text = &mut self.text;
+        self.lines.push(bytes, |line| {
+            text.push_str(&line);
+            text.push('\n');
+        });
+        // Twice the size before it is cut, so that cutting costs little.
+        if self.text.len() > 2 * OUTPUT {
+            self.cut();
+        }
+    }
+
+    pub(super) fn finish(mut self) -> String {
+        let text = &mut self.text;
+        self.lines.finish(|line| text.push_str(&line));
+        self.cut();
+        self.text
+    }
+
+    fn cut(&mut self) {
+        let mut start = self.text.len().saturating_sub(OUTPUT);
+        while !self.text.is_char_boundary(start) {
+            start += 1;
+        }
+        self.text.drain(..start);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,5 +189,16 @@ mod tests {
             assert_eq!(clean(dirty.as_bytes()), text, "{dirty:?}");
         }
         assert_eq!(clean(b"not \xff UTF-8"), "not \u{fffd} UTF-8");
+    }
+
+    #[test]
+    fn of_much_output_the_end_is_kept() {
+        let mut tail = Tail::default();
+        for number in 0..100_000 {
+            tail.push(format!("line {number} \u{20ac}\n").as_bytes());
+        }
+        tail.push(b"the end");
+        let text = tail.finish();
+        assert!(text.len() <= OUTPUT && text.ends_with("line 99999 \u{20ac}\nthe end"));
     }
 }

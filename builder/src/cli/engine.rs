@@ -1,0 +1,76 @@
+//! Which engine builds.
+
+use super::Environment;
+use super::settings::{CompressionChoice, EngineChoice, Settings};
+use crate::engine::docker::{Docker, Surroundings, candidates};
+use crate::engine::native::{Native, Options};
+use crate::engine::{self, Engine};
+use crate::model::{Diagnostic, Diagnostics};
+use crate::oci::compress::Compression;
+
+/// Name servers that a network of containers cannot reach are those of the host alone, and steps
+/// are in the host's network.
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+
+/// Variables that say where a proxy is, in either case.
+const PROXIES: [&str; 5] = ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY"];
+
+/// The engine that the settings ask for.
+pub(super) async fn connect(
+    settings: &Settings,
+    environment: &Environment,
+) -> Result<Box<dyn Engine>, Diagnostics> {
+    if settings.engine == EngineChoice::Native {
+        return Ok(Box::new(native(settings, environment)?));
+    }
+    let surroundings = Surroundings {
+        engine_url: settings.engine_url.clone(),
+        docker_host: environment.get("DOCKER_HOST"),
+        tls_verify: environment.get("DOCKER_TLS_VERIFY").is_some(),
+        cert_path: environment
+            .get("DOCKER_CERT_PATH")
+            .map(Into::into)
+            .or_else(|| Some(environment.home()?.join(".docker"))),
+        runtime_dir: environment.get("XDG_RUNTIME_DIR").map(Into::into),
+    };
+    // Somebody who names an engine wants that one or none.
+    let named = surroundings.engine_url.is_some() || surroundings.docker_host.is_some();
+    match Docker::discover(&candidates(&surroundings)?).await {
+        Ok(engine) => {
+            if !settings.secrets.is_empty() {
+                return Err(Diagnostic::definition("secrets are for the native engine")
+                    .hint("add --engine native, or leave --secret out")
+                    .into());
+            }
+            Ok(Box::new(engine))
+        }
+        Err(engine::Error::NoneAnswers { .. })
+            if settings.engine == EngineChoice::Auto && !named =>
+        {
+            Ok(Box::new(native(settings, environment)?))
+        }
+        Err(error) => Err(error.diagnostic().into()),
+    }
+}
+
+fn native(settings: &Settings, environment: &Environment) -> Result<Native, Diagnostic> {
+    let program = std::env::current_exe().map_err(|e| {
+        Diagnostic::environment(format!("cannot tell where this program is: {e}"))
+    })?;
+    let compression = match settings.compression {
+        CompressionChoice::Gzip => Compression::GZIP,
+        CompressionChoice::Zstd => Compression::ZSTD,
+    };
+    let both = PROXIES.iter().flat_map(|name| [(*name).to_owned(), name.to_lowercase()]);
+    let proxies = both.filter_map(|name| Some((name.clone(), environment.get(&name)?)));
+    Native::open(Options {
+        store: settings.store()?.to_path_buf(),
+        program,
+        clamp: settings.source_date_epoch,
+        compression,
+        resolv_conf: std::fs::read_to_string(RESOLV_CONF).unwrap_or_default(),
+        proxies: proxies.collect(),
+        secrets: settings.secrets.clone(),
+    })
+    .map_err(|e| e.diagnostic())
+}

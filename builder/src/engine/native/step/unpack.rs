@@ -1,0 +1,214 @@
+//! Unpacking the archives that `ADD` names. What an archive says is only ever done below the root
+//! file system that the process is confined to.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, FileType, Mode, XattrFlags};
+use tar::EntryType;
+
+use super::spec::Failure;
+use super::transfer::{Rules, cannot_write, finish, make_owned};
+use super::tree::{Found, clean};
+
+/// Unpacks a file into a folder if it is an archive, compressed or not; tells whether it was.
+pub(super) fn archive(found: &Found, into: &Path, rules: &Rules) -> Result<bool, Failure> {
+    if FileType::from_raw_mode(found.stat.st_mode) != FileType::RegularFile {
+        return Ok(false);
+    }
+    let wrong = |e: io::Error| {
+        Failure::asked(format!("cannot unpack {}: {e}", found.path.display()))
+    };
+    let open = || -> io::Result<File> {
+        let mut file = File::from(found.file.try_clone()?);
+        file.rewind()?;
+        Ok(file)
+    };
+    if !is_archive(open().map_err(wrong)?) {
+        return Ok(false);
+    }
+    make_owned(into, rules)?;
+    let stream = decompress(open().map_err(wrong)?).map_err(wrong)?;
+    let mut folders = HashMap::new();
+    let mut archive = tar::Archive::new(stream);
+    for entry in archive.entries().map_err(wrong)? {
+        let mut entry = entry.map_err(wrong)?;
+        unpack_entry(&mut entry, into, rules, &mut folders)?;
+    }
+    // Last, since what is put into a folder changes its time.
+    for (folder, (uid, gid, mode, time)) in folders {
+        finish(&folder, uid, gid, Some(mode), time)?;
+    }
+    Ok(true)
+}
+
+/// Whether the beginning of a file is that of an archive.
+fn is_archive(file: File) -> bool {
+    let mut header = [0; 512];
+    let Ok(mut stream) = decompress(file) else {
+        return false;
+    };
+    if stream.read_exact(&mut header).is_err() {
+        return false;
+    }
+    let header = tar::Header::from_byte_slice(&header);
+    let sum: u32 = header
+        .as_bytes()
+        .iter()
+        .enumerate()
+        .map(|(at, b)| if (148..156).contains(&at) { 32 } else { u32::from(*b) })
+        .sum();
+    header.cksum().is_ok_and(|stored| stored == sum) && sum != 256
+}
+
+/// The content of a file, decompressed by what its first bytes say.
+fn decompress(mut file: File) -> io::Result<Box<dyn Read>> {
+    let mut magic = [0; 6];
+    let count = read_some(&mut file, &mut magic)?;
+    file.rewind()?;
+    let file = BufReader::with_capacity(256 * 1024, file);
+    Ok(match &magic[..count] {
+        [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::Decoder::with_buffer(file)?),
+        [b'B', b'Z', b'h', ..] => Box::new(bzip2::bufread::MultiBzDecoder::new(file)),
+        [0xfd, b'7', b'z', b'X', b'Z', 0] => Box::new(lzma_rust2::XzReader::new(file, true)),
+        _ => Box::new(file),
+    })
+}
+
+fn read_some(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut count = 0;
+    while count < buffer.len() {
+        match file.read(&mut buffer[count..])? {
+            0 => break,
+            more => count += more,
+        }
+    }
+    Ok(count)
+}
+
+type Folders = HashMap<PathBuf, (u32, u32, u32, i64)>;
+
+fn unpack_entry(
+    entry: &mut tar::Entry<'_, impl Read>,
+    into: &Path,
+    rules: &Rules,
+    folders: &mut Folders,
+) -> Result<(), Failure> {
+    let malformed = |e: io::Error| Failure::asked(format!("a broken archive: {e}"));
+    let kind = entry.header().entry_type();
+    if matches!(kind, EntryType::XGlobalHeader) {
+        return Ok(());
+    }
+    let path = entry.path().map_err(malformed)?.into_owned();
+    let target = into.join(clean(&path));
+    let (uid, gid) = match rules.owner() {
+        Some(owner) => owner,
+        None => (
+            number(entry.header().uid().map_err(malformed)?, "owner")?,
+            number(entry.header().gid().map_err(malformed)?, "group")?,
+        ),
+    };
+    let mode = entry.header().mode().map_err(malformed)? & 0o7777;
+    let time = i64::try_from(entry.header().mtime().map_err(malformed)?).unwrap_or(0);
+    let there = std::fs::symlink_metadata(&target).ok();
+    if target == into {
+        folders.insert(target, (uid, gid, mode, time));
+        return Ok(());
+    }
+    if let Some(above) = target.parent() {
+        make_owned(above, rules)?;
+    }
+    let is_folder = there.as_ref().is_some_and(std::fs::Metadata::is_dir);
+    if there.is_some() && !(is_folder && kind.is_dir()) {
+        let removed = if is_folder {
+            std::fs::remove_dir_all(&target)
+        } else {
+            std::fs::remove_file(&target)
+        };
+        removed.map_err(|e| cannot_write(&target, &e))?;
+    }
+    let wrong = |e: io::Error| cannot_write(&target, &e);
+    match kind {
+        EntryType::Directory => {
+            if !is_folder {
+                let made = std::fs::DirBuilder::new().mode(0o700).create(&target);
+                made.map_err(wrong)?;
+            }
+            attributes(entry, &target)?;
+            folders.insert(target, (uid, gid, mode, time));
+            return Ok(());
+        }
+        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+            let mut options = std::fs::OpenOptions::new();
+            let file = options.write(true).create_new(true).mode(0o600).open(&target);
+            io::copy(entry, &mut file.map_err(wrong)?).map_err(wrong)?;
+        }
+        EntryType::Link => {
+            let link = link_name(entry)?;
+            let original = into.join(clean(&link));
+            return std::fs::hard_link(&original, &target).map_err(wrong);
+        }
+        EntryType::Symlink => {
+            std::os::unix::fs::symlink(link_name(entry)?, &target).map_err(wrong)?;
+            return finish(&target, uid, gid, None, time);
+        }
+        EntryType::Char | EntryType::Block | EntryType::Fifo => {
+            let number = |part: io::Result<Option<u32>>| part.ok().flatten().unwrap_or(0);
+            let header = entry.header();
+            let device = rustix::fs::makedev(
+                number(header.device_major()),
+                number(header.device_minor()),
+            );
+            let kind = match kind {
+                EntryType::Char => FileType::CharacterDevice,
+                EntryType::Block => FileType::BlockDevice,
+                _ => FileType::Fifo,
+            };
+            rustix::fs::mknodat(CWD, &target, kind, Mode::from_raw_mode(mode), device)
+                .map_err(|e| wrong(e.into()))?;
+        }
+        other => {
+            return Err(Failure::asked(format!(
+                "cannot unpack {}: entries of type {:?} are not known",
+                path.display(),
+                char::from(other.as_byte())
+            )));
+        }
+    }
+    finish(&target, uid, gid, Some(mode), time)?;
+    attributes(entry, &target)
+}
+
+fn link_name(entry: &tar::Entry<'_, impl Read>) -> Result<PathBuf, Failure> {
+    match entry.link_name() {
+        Ok(Some(name)) => Ok(name.into_owned()),
+        _ => Err(Failure::asked("a broken archive: a link to nothing")),
+    }
+}
+
+fn number(number: u64, what: &str) -> Result<u32, Failure> {
+    u32::try_from(number)
+        .map_err(|_| Failure::asked(format!("a broken archive: {number} is no {what}")))
+}
+
+/// The extended attributes that an archive has for an entry; those that this system does not let
+/// one set are left out, as Docker does.
+fn attributes(entry: &mut tar::Entry<'_, impl Read>, target: &Path) -> Result<(), Failure> {
+    let malformed = |e: io::Error| Failure::asked(format!("a broken archive: {e}"));
+    let Some(records) = entry.pax_extensions().map_err(malformed)? else {
+        return Ok(());
+    };
+    for record in records {
+        let record = record.map_err(malformed)?;
+        let name = record.key().ok().and_then(|k| k.strip_prefix("SCHILY.xattr."));
+        if let Some(name) = name.filter(|n| !n.contains("overlay.")) {
+            let flags = XattrFlags::empty();
+            let _ = rustix::fs::lsetxattr(target, name, record.value_bytes(), flags);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,1 @@
+//! Taking away what is old or too much.
