@@ -22,8 +22,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use kolla::engine::docker::{Address, Docker};
-use kolla::engine::{BuildEvent, BuildRequest, Context, Credentials, Engine, Error, RunRequest};
+use kolla::engine::{BuildEvent, BuildRequest, Context, Engine, Error, RunRequest};
 use kolla::model::{Class, Digest, Platform, Reference};
+use kolla::registry::Credentials;
 
 const LABEL: &str = "org.openstack.kolla.test";
 const BASE: &str = "kolla-suite/base:x";

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use docker_credential::{CredentialRetrievalError, DockerCredential};
 
 use super::Environment;
-use crate::engine::Credentials;
 use crate::model::{Diagnostic, Location};
 use crate::publish::Keychain;
+use crate::registry::Credentials;
 
 /// `config.json` in `DOCKER_CONFIG`, else in `~/.docker`, as Docker's own client reads it.
 pub(super) struct DockerKeychain {

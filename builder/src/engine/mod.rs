@@ -19,6 +19,7 @@ pub use error::Error;
 
 use crate::context::BuildContext;
 use crate::model::{Digest, ImageId, Platform, Reference};
+use crate::registry::Credentials;
 
 /// The build context of one image, as an uncompressed tar that can be read more than once.
 pub trait Context: Send + Sync {
@@ -96,26 +97,6 @@ pub struct Info {
     pub builder: String,
     /// What it runs on.
     pub platform: Platform,
-}
-
-/// How to authenticate to a registry. Its `Debug` shows no secret.
-#[derive(Clone)]
-pub enum Credentials {
-    /// User name and password.
-    Password {
-        /// The user.
-        username: String,
-        /// The password.
-        password: String,
-    },
-    /// An identity token from a credential helper.
-    Token(String),
-}
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Credentials(..)")
-    }
 }
 
 /// A container to run to its end.

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::{Credentials, Engine};
+use crate::engine::Engine;
 use crate::event::{Activity, Ending, Event, Sink};
 use crate::graph::ImageGraph;
 use crate::model::{Diagnostic, Digest, ImageName, Reference};
+use crate::registry::Credentials;
 use crate::schedule::{self, Job, Outcome, RetryPolicy, retrying};
 
 /// What Docker's configuration calls the registry of references that name none.

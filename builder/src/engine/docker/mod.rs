@@ -26,10 +26,10 @@ use tokio_util::task::TaskTracker;
 pub use address::{Address, Surroundings, candidates};
 
 use super::{
-    BuildEvent, BuildRequest, Credentials, Engine, Error, Info, Leftover, RunRequest, RunResult,
-    StoredImage,
+    BuildEvent, BuildRequest, Engine, Error, Info, Leftover, RunRequest, RunResult, StoredImage,
 };
 use crate::model::{Digest, ImageId, Platform, Reference};
+use crate::registry::Credentials;
 
 /// How long an engine may take to say that it is there.
 const GREETING: Duration = Duration::from_secs(15);

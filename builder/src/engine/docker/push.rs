@@ -6,9 +6,10 @@ use bollard::models::PushImageInfo;
 use bollard::query_parameters::PushImageOptionsBuilder;
 use futures_util::StreamExt;
 
-use super::super::{Credentials, Error};
+use super::super::Error;
 use super::{Docker, PATIENCE, classify};
 use crate::model::{Digest, Reference, Registry};
+use crate::registry::Credentials;
 
 type Moved<'a> = &'a (dyn Fn(u64, u64) + Send + Sync);
 

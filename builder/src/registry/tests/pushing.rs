@@ -1,0 +1,190 @@
+use super::memory::Habits;
+use super::*;
+
+#[test]
+fn an_image_is_sent_and_fetched_again() {
+    for relative in [false, true] {
+        let memory = Memory::new(Habits {
+            relative,
+            ..Habits::default()
+        });
+        let server = memory.serve();
+        let client = client();
+        let repository = repository(&server, "team/a");
+        let mut store = Store::default();
+        let layers = [noise(40, 1), noise(3_000_000, 2), noise(1, 3), Vec::new()];
+        let mut blobs: Vec<Blob> = layers.map(|bytes| store.add(bytes)).into();
+        blobs.push(blobs[1].clone());
+        let told = Mutex::new(Vec::new());
+        let image = Image {
+            repository: &repository,
+            manifest: &manifest(&blobs),
+            media_type: media::OCI_MANIFEST,
+            blobs: &blobs,
+            tags: &[Tag::new("1").unwrap(), Tag::new("latest").unwrap()],
+        };
+        let digest = Pusher::new(client.clone())
+            .push(&image, &store, &|done, all| {
+                told.lock().unwrap().push((done, all));
+            })
+            .unwrap();
+        let lines = server.lines();
+        let ends = [
+            format!("PUT /v2/team/a/manifests/{digest}"),
+            "PUT /v2/team/a/manifests/1".to_owned(),
+            "PUT /v2/team/a/manifests/latest".to_owned(),
+        ];
+        assert_eq!(lines[lines.len() - 3..], ends);
+        for tag in ["1", "latest"] {
+            let found = client.manifest(&reference(&server, &format!("team/a:{tag}")));
+            assert_eq!(found.unwrap().bytes, image.manifest);
+        }
+        for blob in &blobs {
+            let bytes = pull(&client, &repository, blob).unwrap();
+            assert!(bytes == store.blobs[&blob.digest]);
+        }
+        let total = 3_000_041 + image.manifest.len() as u64;
+        let told = told.into_inner().unwrap();
+        assert_eq!(told.last(), Some(&(total, total)));
+        assert!(
+            told.iter()
+                .all(|(done, all)| *all == total && *done <= total)
+        );
+    }
+}
+
+#[test]
+fn what_is_there_is_not_sent() {
+    let memory = Memory::new(Habits::default());
+    let mut store = Store::default();
+    let blobs = [store.add(noise(9, 1)), store.add(noise(9, 2))];
+    memory.put("a", &store.blobs[&blobs[1].digest]);
+    let server = memory.serve();
+    let (repository, pusher) = (repository(&server, "a"), Pusher::new(client()));
+    push(&pusher, &repository, &blobs, &store, &["1"]).unwrap();
+    assert_eq!(store.opened(), 1);
+    let before = server.lines().len();
+    push(&pusher, &repository, &blobs, &store, &["2"]).unwrap();
+    assert_eq!(server.lines().len() - before, 2, "only the manifest, twice");
+}
+
+#[test]
+fn a_shared_blob_is_sent_once_and_mounted_elsewhere() {
+    for never_mounts in [false, true] {
+        let memory = Memory::new(Habits {
+            never_mounts,
+            ..Habits::default()
+        });
+        let server = memory.serve();
+        let pusher = Pusher::new(client());
+        let mut store = Store::default();
+        let shared = [store.add(noise(2_000_000, 1)), store.add(noise(500, 2))];
+        let images: Vec<(Repository, Vec<Blob>)> = (0..6_u8)
+            .map(|i| {
+                let own = store.add(noise(100, 10 + u64::from(i)));
+                let blobs = [&[own], &shared[..]].concat();
+                (repository(&server, &format!("team/i{}", i / 2)), blobs)
+            })
+            .collect();
+        std::thread::scope(|scope| {
+            for (repository, blobs) in &images {
+                scope.spawn(|| push(&pusher, repository, blobs, &store, &["x"]).unwrap());
+            }
+        });
+        let state = memory.state.lock().unwrap();
+        let times = |blob: &Blob| {
+            let digest = blob.digest.to_string();
+            state.sent.iter().filter(|sent| **sent == digest).count()
+        };
+        let expected = if never_mounts { 3 } else { 1 };
+        for blob in &shared {
+            assert_eq!(times(blob), expected);
+        }
+        assert_eq!(state.mounted, if never_mounts { 0 } else { 4 });
+        assert_eq!(state.manifests.keys().filter(|(_, t)| t == "x").count(), 3);
+    }
+}
+
+#[test]
+fn a_mount_that_is_refused_becomes_an_upload() {
+    let memory = Memory::new(Habits::default());
+    let inner = Arc::clone(&memory);
+    let server = Server::start(move |request| match request.query("mount") {
+        Some(_) => Reply::new(403, r#"{"errors":[{"code":"DENIED"}]}"#),
+        None => inner.answer(request),
+    });
+    let pusher = Pusher::new(client());
+    let mut store = Store::default();
+    let blobs = [store.add(noise(9, 1))];
+    for path in ["a", "b"] {
+        push(&pusher, &repository(&server, path), &blobs, &store, &[]).unwrap();
+    }
+    assert_eq!(memory.state.lock().unwrap().sent.len(), 2);
+}
+
+#[test]
+fn chunks_are_as_large_as_the_registry_wants_them() {
+    for (chunk, least, pieces) in [
+        (Some(400_000), None, 5),
+        (Some(100_000), Some(500_000), 4),
+        (None, None, 1),
+    ] {
+        let memory = Memory::new(Habits {
+            least,
+            ..Habits::default()
+        });
+        let server = memory.serve();
+        let (mut options, _) = options();
+        options.chunk = chunk;
+        let mut store = Store::default();
+        let blobs = [store.add(noise(2_000_000, 1))];
+        let pusher = Pusher::new(Client::new(options));
+        push(&pusher, &repository(&server, "a"), &blobs, &store, &[]).unwrap();
+        let seen = server.seen();
+        let patches: Vec<_> = seen.iter().filter(|r| r.method == "PATCH").collect();
+        assert_eq!(patches.len(), pieces);
+        let ranges = patches
+            .iter()
+            .filter(|r| r.header("content-range").is_some());
+        assert_eq!(ranges.count(), if chunk.is_some() { pieces } else { 0 });
+    }
+}
+
+#[test]
+fn what_a_registry_refuses_is_told_in_its_words_and_not_tried_again() {
+    let memory = Memory::new(Habits::default());
+    let server = memory.serve();
+    let mut store = Store::default();
+    let blobs = [store.add(noise(9, 1)), store.add(noise(2_000_000, 2))];
+    // What is kept under a digest is not what it should be.
+    store
+        .blobs
+        .insert(blobs[1].digest.clone(), noise(2_000_000, 3));
+    let repository = repository(&server, "a");
+    let error = push(&Pusher::new(client()), &repository, &blobs, &store, &["1"]).unwrap_err();
+    assert!(matches!(&error, Error::Refused { status: 400, code, .. } if code == "DIGEST_INVALID"));
+    let patches = server
+        .lines()
+        .into_iter()
+        .filter(|l| l.starts_with("PATCH"));
+    assert_eq!(patches.count(), 1);
+    assert!(memory.state.lock().unwrap().manifests.is_empty());
+}
+
+#[test]
+fn a_blob_that_cannot_be_read_is_a_local_failure() {
+    let memory = Memory::new(Habits::default());
+    let server = memory.serve();
+    let mut store = Store::default();
+    let short = store.add(noise(2_000_000, 1));
+    store
+        .blobs
+        .insert(short.digest.clone(), noise(1_000_000, 1));
+    let missing = store.add(noise(9, 2));
+    store.blobs.remove(&missing.digest);
+    let repository = repository(&server, "a");
+    for blob in [short, missing] {
+        let error = push(&Pusher::new(client()), &repository, &[blob], &store, &[]);
+        assert!(matches!(error, Err(Error::Local { .. })), "{error:?}");
+    }
+}

@@ -1,0 +1,249 @@
+use std::io::Read;
+
+use http::header::LOCATION;
+use http::{HeaderMap, Method};
+use url::Url;
+
+use super::auth::Scope;
+use super::exchange::{Answer, Call, Target};
+use super::retry::Backoff;
+use super::wire::Payload;
+use super::{Client, Error, Repository};
+use crate::model::Digest;
+
+/// Progress worth telling, and worth having more patience for; bytes.
+pub(super) const STEP: u64 = 1 << 20;
+
+/// Which bytes: a configuration or a layer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Blob {
+    /// Of the bytes as they are stored.
+    pub digest: Digest,
+    /// How many.
+    pub size: u64,
+}
+
+/// Where blobs are kept on this machine.
+pub trait Content: Sync {
+    /// Reads a blob from its byte `offset` on.
+    ///
+    /// # Errors
+    /// When it is not there or cannot be read.
+    fn open(&self, digest: &Digest, offset: u64) -> std::io::Result<Box<dyn Read + Send>>;
+}
+
+/// How a blob came to be in a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Delivery {
+    /// It was there.
+    Present,
+    /// It was taken from another repository of the registry.
+    Mounted,
+    /// It was sent.
+    Sent,
+}
+
+/// One blob to bring to one repository.
+pub(super) struct Upload<'a> {
+    pub(super) client: &'a Client,
+    pub(super) repository: &'a Repository,
+    pub(super) blob: &'a Blob,
+    pub(super) content: &'a dyn Content,
+    /// Another repository of the same registry that has it.
+    pub(super) from: Option<&'a Repository>,
+    /// Gets the bytes that the registry has or that are on their way.
+    pub(super) moved: &'a dyn Fn(u64),
+}
+
+/// An upload that the registry has opened (OCI distribution specification, "Pushing a blob in
+/// chunks").
+pub(super) struct Session {
+    pub(super) url: Url,
+    /// Bytes that the registry says it has.
+    pub(super) offset: u64,
+    /// The smallest piece that it takes, but for the last.
+    pub(super) least: u64,
+    /// Whether it was gone on with after a cut.
+    pub(super) resumed: bool,
+}
+
+pub(super) enum State {
+    /// Nothing is open.
+    Start,
+    /// What the registry has is known.
+    Open(Session),
+    /// A request was cut, and may have arrived or not.
+    Unsure(Session),
+    Done(Delivery),
+}
+
+/// A step that did not work, and where that leaves the upload.
+pub(super) struct Setback {
+    error: Error,
+    state: State,
+    /// Worth another try though the error by itself is not.
+    again: bool,
+}
+
+impl Setback {
+    pub(super) fn boxed(error: Error, state: State, again: bool) -> Box<Self> {
+        Box::new(Self {
+            error,
+            state,
+            again,
+        })
+    }
+
+    /// The upload is lost, or had not begun.
+    pub(super) fn to_start(error: Error) -> Box<Self> {
+        Self::boxed(error, State::Start, false)
+    }
+
+    /// Whether the last request arrived is not known.
+    pub(super) fn unsure(error: Error, session: Session) -> Box<Self> {
+        Self::boxed(error, State::Unsure(session), false)
+    }
+}
+
+impl Upload<'_> {
+    /// Looks for the blob, mounts it or sends it.
+    pub(super) fn run(&self) -> Result<Delivery, Error> {
+        let mut backoff = Backoff::new(&self.client.shared.options);
+        loop {
+            match self.present() {
+                Ok(true) => return Ok(Delivery::Present),
+                Ok(false) => return self.send(),
+                Err(error) => backoff.pause(error)?,
+            }
+        }
+    }
+
+    pub(super) fn present(&self) -> Result<bool, Error> {
+        let scopes = [Scope::Push(self.repository)];
+        self.client
+            .ask_for_blob(self.repository, &self.blob.digest, &scopes)
+    }
+
+    /// Each request is tried as often as any other. What is sent in vain is bounded by how often an
+    /// upload may begin anew, which is as often.
+    fn send(&self) -> Result<Delivery, Error> {
+        let options = &self.client.shared.options;
+        let mut backoff = Backoff::new(options);
+        let mut begun = 0;
+        let mut last = None;
+        let mut from = self.from;
+        let mut state = State::Start;
+        loop {
+            self.client.going_on(self.repository)?;
+            let step = match state {
+                State::Done(delivery) => return Ok(delivery),
+                State::Start => match last.take() {
+                    Some(error) if begun >= options.attempts => return Err(error),
+                    _ => self.start(from.take()).inspect(|_| {
+                        begun += 1;
+                        backoff.reset();
+                    }),
+                },
+                State::Open(session) => self.piece(session).inspect(|_| backoff.reset()),
+                State::Unsure(session) => self.ask(session),
+            };
+            state = match step {
+                Ok(state) => state,
+                Err(setback) => {
+                    last = Some(setback.error.clone());
+                    if setback.again {
+                        backoff.pause_anyway(setback.error)?;
+                    } else {
+                        backoff.pause(setback.error)?;
+                    }
+                    setback.state
+                }
+            };
+            if let State::Open(session) = &state {
+                (self.moved)(session.offset);
+            }
+        }
+    }
+
+    /// Opens an upload, unless the blob can be mounted.
+    fn start(&self, from: Option<&Repository>) -> Result<State, Box<Setback>> {
+        let failed = Setback::to_start;
+        if let Some(from) = from {
+            let path = format!(
+                "blobs/uploads/?mount={}&from={}",
+                self.blob.digest,
+                from.path()
+            );
+            let scopes = [Scope::Push(self.repository), Scope::Pull(from)];
+            let call = self.call(
+                &scopes,
+                Method::POST,
+                Target::Path(&path),
+                Payload::Bytes(b""),
+            );
+            match self.client.exchange(&call) {
+                Ok(answer) if answer.status() == 201 => return Ok(State::Done(Delivery::Mounted)),
+                // It does not mount, and has opened an upload instead.
+                Ok(answer) if answer.status() == 202 => {
+                    return self.opened(&answer).map_err(failed);
+                }
+                Ok(answer) => match self.client.failure(&call, answer) {
+                    error if error.is_transient() => return Err(failed(error)),
+                    _ => {}
+                },
+                // The account may do with this repository what it may not with the other.
+                Err(Error::Unauthorized { .. } | Error::Denied { .. }) => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        let scopes = [Scope::Push(self.repository)];
+        let target = Target::Path("blobs/uploads/");
+        let call = self.call(&scopes, Method::POST, target, Payload::Bytes(b""));
+        let answer = self.client.exchange(&call).map_err(failed)?;
+        match answer.status() {
+            202 => self.opened(&answer).map_err(failed),
+            201 => Ok(State::Done(Delivery::Sent)),
+            _ => Err(failed(self.client.failure(&call, answer))),
+        }
+    }
+
+    fn opened(&self, answer: &Answer) -> Result<State, Error> {
+        let Some(location) = answer.header(LOCATION) else {
+            return Err(Error::protocol(
+                self.repository,
+                answer.status(),
+                "it opened an upload and did not say where",
+            ));
+        };
+        let least = answer
+            .header("oci-chunk-min-length")
+            .and_then(|length| length.trim().parse().ok());
+        Ok(State::Open(Session {
+            url: self
+                .client
+                .resolve_location(self.repository, answer, location)?,
+            offset: 0,
+            least: least.unwrap_or(0),
+            resumed: false,
+        }))
+    }
+
+    pub(super) fn call<'c>(
+        &'c self,
+        scopes: &'c [Scope<'c>],
+        method: Method,
+        target: Target<'c>,
+        payload: Payload<'c>,
+    ) -> Call<'c> {
+        Call {
+            repository: self.repository,
+            scopes,
+            method,
+            target,
+            headers: HeaderMap::new(),
+            payload,
+            commits: false,
+            what: "an upload",
+        }
+    }
+}
