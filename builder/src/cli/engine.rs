@@ -1,12 +1,15 @@
 //! Which engine builds.
 
 use super::Environment;
+use super::keychain::DockerKeychain;
 use super::settings::{CompressionChoice, EngineChoice, Settings};
 use crate::engine::docker::{Docker, Surroundings, candidates};
 use crate::engine::native::{Native, Options};
 use crate::engine::{self, Engine};
 use crate::model::{Diagnostic, Diagnostics};
 use crate::oci::compress::Compression;
+use crate::publish::{DOCKER_HUB, Keychain as _};
+use crate::registry::{self, Credentials};
 
 /// Name servers that a network of containers cannot reach are those of the host alone, and steps
 /// are in the host's network.
@@ -53,6 +56,20 @@ pub(super) async fn connect(
     }
 }
 
+/// Credentials for base images, from where those for pushing come.
+fn login(
+    environment: &Environment,
+) -> impl Fn(&str) -> Result<Option<Credentials>, engine::Error> + use<> {
+    let keychain = DockerKeychain::new(environment);
+    move |registry| {
+        let name = if registry == "docker.io" { DOCKER_HUB } else { registry };
+        keychain.credentials(name).map_err(|problem| engine::Error::Unauthorized {
+            registry: registry.to_owned(),
+            message: problem.message().to_owned(),
+        })
+    }
+}
+
 fn native(settings: &Settings, environment: &Environment) -> Result<Native, Diagnostic> {
     let program = std::env::current_exe().map_err(|e| {
         Diagnostic::environment(format!("cannot tell where this program is: {e}"))
@@ -71,6 +88,8 @@ fn native(settings: &Settings, environment: &Environment) -> Result<Native, Diag
         resolv_conf: std::fs::read_to_string(RESOLV_CONF).unwrap_or_default(),
         proxies: proxies.collect(),
         secrets: settings.secrets.clone(),
+        registry: registry::Options::default(),
+        login: std::sync::Arc::new(login(environment)),
     })
     .map_err(|e| e.diagnostic())
 }

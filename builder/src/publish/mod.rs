@@ -16,7 +16,7 @@ use crate::registry::Credentials;
 use crate::schedule::{self, Job, Outcome, RetryPolicy, retrying};
 
 /// What Docker's configuration calls the registry of references that name none.
-const DOCKER_HUB: &str = "https://index.docker.io/v1/";
+pub const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
 /// Where credentials for a registry come from.
 pub trait Keychain: Send + Sync {

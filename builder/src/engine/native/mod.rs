@@ -10,6 +10,7 @@
 //! with the thread that started it; a dropped future ends the helper and the thread.
 
 mod build;
+mod remote;
 mod run;
 mod step;
 mod store;
@@ -28,6 +29,7 @@ use super::{
 };
 use crate::model::{Digest, ImageId, Platform, Reference};
 use crate::oci::compress::Compression;
+use crate::registry::{self, Pusher, Repository};
 use build::{Packers, Shared};
 use step::{Cancel, Launcher};
 use store::Store;
@@ -39,8 +41,11 @@ pub fn helper_main(name: &std::ffi::OsStr) -> Option<i32> {
     (name == step::HELPER).then(step::main)
 }
 
+/// Finds the credentials for a registry's address, as [`Engine::push`] is given them.
+pub type Login = Arc<dyn Fn(&str) -> Result<Option<Credentials>, Error> + Send + Sync>;
+
 /// How the engine is to work.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     /// Where images are kept; made if missing.
     pub store: PathBuf,
@@ -56,12 +61,18 @@ pub struct Options {
     pub proxies: Vec<(String, String)>,
     /// Files that hold secrets, by the ids that `RUN --mount=type=secret` knows them by.
     pub secrets: BTreeMap<String, PathBuf>,
+    /// How registries are spoken to.
+    pub registry: registry::Options,
+    /// Credentials for registries that base images come from.
+    pub login: Login,
 }
 
 /// The native engine.
-#[derive(Debug)]
 pub struct Native {
     shared: Shared,
+    client: registry::Client,
+    pusher: Arc<Pusher>,
+    login: Login,
     /// How many threads are at work.
     working: Arc<watch::Sender<usize>>,
 }
@@ -76,7 +87,11 @@ impl Native {
         let store = Arc::new(Store::open(&options.store, user_marks)?);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let created = time(options.clamp);
+        let client = registry::Client::new(options.registry);
         Ok(Self {
+            pusher: Arc::new(Pusher::new(client.clone())),
+            client,
+            login: options.login,
             shared: Shared {
                 store,
                 packers: Arc::new(Packers::new(cores)),
@@ -174,13 +189,13 @@ impl Engine for Native {
         }
         let (sender, mut receiver) = mpsc::unbounded_channel();
         let request = request.clone();
+        let (client, login) = (self.client.clone(), self.login.clone());
         let mut building = std::pin::pin!(self.work(move |shared, cancel| {
             let mut tell = |event| drop(sender.send(event));
+            let credentials = |repository: &Repository| login(repository.registry());
             let pull = |reference: &str| {
-                Err(Error::BaseImage {
-                    reference: reference.to_owned(),
-                    message: "it is not in the store".to_owned(),
-                })
+                let platform = &request.platform;
+                remote::pull(shared, &client, reference, platform, &credentials, cancel)
             };
             build::build(shared, &request, cancel, &pull, &mut tell)
         }));
@@ -210,12 +225,28 @@ impl Engine for Native {
     async fn push(
         &self,
         reference: &Reference,
-        _: Option<&Credentials>,
-        _: &(dyn Fn(u64, u64) + Send + Sync),
+        credentials: Option<&Credentials>,
+        progress: &(dyn Fn(u64, u64) + Send + Sync),
     ) -> Result<Digest, Error> {
-        Err(Error::Engine {
-            message: format!("{reference} cannot be pushed yet"),
-        })
+        self.client.log_in(&Repository::of(reference), credentials);
+        let (reference, pusher) = (reference.clone(), self.pusher.clone());
+        let (sender, mut receiver) = watch::channel((0, 0));
+        let mut pushing = std::pin::pin!(self.work(move |shared, cancel| {
+            let moved = |done, all| {
+                let _ = sender.send((done, all));
+            };
+            remote::push(&shared.store, &pusher, &reference, cancel, &moved)
+        }));
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut pushing => return result,
+                Ok(()) = receiver.changed() => {
+                    let (done, all) = *receiver.borrow_and_update();
+                    progress(done, all);
+                }
+            }
+        }
     }
 
     async fn run(&self, request: &RunRequest) -> Result<RunResult, Error> {

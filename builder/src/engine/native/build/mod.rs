@@ -413,7 +413,7 @@ impl Builder<'_> {
         }
         let upper = scratch.path().join("upper");
         normalise(&upper, self.shared.clamp).map_err(|e| store.error(&upper, &e))?;
-        let snapshot = format!("{:028x}", rand::random::<u128>() >> 16);
+        let snapshot = Layer::new_snapshot();
         store.adopt(&upper, &snapshot)?;
         self.shared.packers.start(
             store,

@@ -45,11 +45,13 @@ impl Key {
     pub(in super::super) fn as_str(&self) -> &str {
         &self.0
     }
+}
 
-    /// The name of the snapshot of such a step: short, since mount(2) limits the names of all
-    /// layers together to one page.
-    pub(in super::super) fn snapshot(&self) -> String {
-        self.0[..28].to_owned()
+impl Layer {
+    /// A new name for a snapshot: short, since mount(2) limits the names of all layers together to
+    /// one page; and never used before, so that what is mounted elsewhere is left alone.
+    pub(in super::super) fn new_snapshot() -> String {
+        format!("{:028x}", rand::random::<u128>() >> 16)
     }
 }
 
@@ -100,15 +102,9 @@ impl Store {
         Lock::try_exclusive(&path).map_err(|e| self.error(&path, &e))
     }
 
-    /// Gives a folder of files its place among the snapshots; what an earlier attempt left there
-    /// goes. The caller holds the lock of what it is named after.
+    /// Gives a folder of files its place among the snapshots, under a new name.
     pub(in super::super) fn adopt(&self, folder: &std::path::Path, name: &str) -> Result<(), Error> {
         let target = self.snapshot_path(name);
-        if target.exists() {
-            let old = self.scratch()?;
-            let moved = std::fs::rename(&target, old.path().join("old"));
-            moved.map_err(|e| self.error(&target, &e))?;
-        }
         std::fs::rename(folder, &target).map_err(|e| self.error(&target, &e))
     }
 
@@ -126,7 +122,8 @@ impl Store {
 
     /// Notes a layer by its digest.
     pub(in super::super) fn know(&self, layer: &Layer) -> Result<(), Error> {
-        if self.layer(&layer.diff_id).is_some() {
+        let known = self.layer(&layer.diff_id);
+        if known.is_some_and(|known| known.blob == layer.blob) {
             return Ok(());
         }
         self.write(&self.layer_path(&layer.diff_id), &json(layer)?)

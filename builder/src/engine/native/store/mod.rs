@@ -34,7 +34,7 @@ pub(super) use lock::Lock;
 use super::super::Error;
 use crate::oci::layer::OverlayAttributes;
 
-const FOLDERS: [&str; 8] = [
+const FOLDERS: [&str; 7] = [
     "blobs/sha256",
     "caches",
     "layers",
@@ -42,7 +42,6 @@ const FOLDERS: [&str; 8] = [
     "snapshots/empty",
     "steps",
     "tmp",
-    "uploads",
 ];
 
 /// A store that is open.
