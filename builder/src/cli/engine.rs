@@ -2,6 +2,7 @@
 
 use super::Environment;
 use super::keychain::DockerKeychain;
+use super::rootless;
 use super::settings::{CompressionChoice, EngineChoice, Settings};
 use crate::engine::docker::{Docker, Surroundings, candidates};
 use crate::engine::native::{Native, Options};
@@ -71,6 +72,9 @@ fn login(
 }
 
 fn native(settings: &Settings, environment: &Environment) -> Result<Native, Diagnostic> {
+    if rootless::is_needed() {
+        match rootless::begin_anew(&environment.arguments)? {}
+    }
     let program = std::env::current_exe().map_err(|e| {
         Diagnostic::environment(format!("cannot tell where this program is: {e}"))
     })?;

@@ -13,6 +13,7 @@ mod keychain;
 mod lock;
 mod logs;
 mod progress;
+mod rootless;
 mod settings;
 mod timing;
 mod version;
@@ -36,6 +37,8 @@ pub struct Environment {
     pub variables: BTreeMap<String, String>,
     /// The working directory.
     pub working_directory: PathBuf,
+    /// What the program was started with, its own name first.
+    pub arguments: Vec<OsString>,
 }
 
 impl Environment {
@@ -47,6 +50,7 @@ impl Environment {
         Self {
             variables: std::env::vars_os().filter_map(text).collect(),
             working_directory: std::env::current_dir().unwrap_or_default(),
+            arguments: std::env::args_os().collect(),
         }
     }
 
@@ -85,6 +89,14 @@ enum Ending {
 
 /// Runs the program: parses `arguments`, the first of which is its own name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: Environment) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if rootless::is_it(arguments.first().map(OsString::as_os_str)) {
+        let console = Console::new(args::ColorWhen::Auto, false, false);
+        let Err(problem) = rootless::enter(&arguments);
+        let status = exit_status(problem.class());
+        console.problems(&problem.into());
+        return ExitCode::from(status);
+    }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {

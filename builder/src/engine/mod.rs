@@ -11,6 +11,7 @@ mod text;
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -119,6 +120,15 @@ pub struct RunResult {
     pub output: String,
 }
 
+/// Where images are exported to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// A folder, made or added to, in the form of the OCI image layout.
+    Layout(PathBuf),
+    /// A file in the form that `docker save` writes.
+    Archive(PathBuf),
+}
+
 /// Something that an interrupted run left in the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leftover {
@@ -164,6 +174,14 @@ pub trait Engine: Send + Sync {
         credentials: Option<&Credentials>,
         progress: &(dyn Fn(u64, u64) + Send + Sync),
     ) -> Result<Digest, Error>;
+
+    /// Writes images with all their layers, each under these names. A file appears whole or not at
+    /// all.
+    async fn export(
+        &self,
+        images: &[(ImageId, Vec<Reference>)],
+        destination: &Destination,
+    ) -> Result<(), Error>;
 
     /// Runs a container of an image to its end and removes it.
     async fn run(&self, request: &RunRequest) -> Result<RunResult, Error>;

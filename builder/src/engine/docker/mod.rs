@@ -4,6 +4,7 @@
 //! look for one by itself: where it may be is told by the caller, who knows the environment.
 
 mod address;
+mod archive;
 mod build;
 mod classify;
 mod feed;
@@ -203,6 +204,14 @@ impl Engine for Docker {
         progress: &(dyn Fn(u64, u64) + Send + Sync),
     ) -> Result<Digest, Error> {
         self.push_image(reference, credentials, progress).await
+    }
+
+    async fn export(
+        &self,
+        images: &[(ImageId, Vec<Reference>)],
+        destination: &Destination,
+    ) -> Result<(), Error> {
+        self.export_images(images, destination).await
     }
 
     async fn run(&self, request: &RunRequest) -> Result<RunResult, Error> {

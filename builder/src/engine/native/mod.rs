@@ -10,6 +10,7 @@
 //! with the thread that started it; a dropped future ends the helper and the thread.
 
 mod build;
+mod export;
 mod remote;
 mod run;
 mod step;
@@ -24,7 +25,7 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    BuildEvent, BuildRequest, Credentials, Engine, Error, Info, Leftover, RunRequest, RunResult,
+    BuildEvent, BuildRequest, Credentials, Destination, Engine, Error, Info, Leftover, RunRequest, RunResult,
     StoredImage,
 };
 use crate::model::{Digest, ImageId, Platform, Reference};
@@ -247,6 +248,15 @@ impl Engine for Native {
                 }
             }
         }
+    }
+
+    async fn export(
+        &self,
+        images: &[(ImageId, Vec<Reference>)],
+        destination: &Destination,
+    ) -> Result<(), Error> {
+        let (images, destination) = (images.to_vec(), destination.clone());
+        self.work(move |shared, _| export::export(&shared.store, &images, &destination)).await
     }
 
     async fn run(&self, request: &RunRequest) -> Result<RunResult, Error> {

@@ -138,8 +138,7 @@ impl Builder<'_> {
         }
         all.sort();
         all.dedup();
-        let told: Vec<String> = all.iter().map(|port| format!("{port}:{{}}")).collect();
-        state.note(format!("EXPOSE map[{}]", told.join(" ")), false);
+        state.note(format!("EXPOSE [{}]", all.join(" ")), false);
         state.config.exposed_ports.extend(all);
         Ok(())
     }

@@ -479,6 +479,9 @@ impl Builder<'_> {
         if !config.env.iter().any(|v| v.starts_with("PATH=")) {
             config.env.insert(0, format!("PATH={}", state::PATH));
         }
+        if config.working_dir.is_empty() {
+            config.working_dir = "/".to_owned();
+        }
         let platform = &self.request.platform;
         let mut image = ImageConfig::new(platform.architecture());
         image.variant = platform.to_string().split('/').nth(2).map(str::to_owned);

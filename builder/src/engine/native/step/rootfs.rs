@@ -26,8 +26,7 @@ const QUIET: MountFlags = MountFlags::NOSUID
 const DEVICES: [&str; 6] = ["full", "null", "random", "tty", "urandom", "zero"];
 
 /// Links in `/dev`.
-const LINKS: [(&str, &str); 6] = [
-    ("core", "/proc/kcore"),
+const LINKS: [(&str, &str); 5] = [
     ("fd", "/proc/self/fd"),
     ("ptmx", "pts/ptmx"),
     ("stderr", "/proc/self/fd/2"),
@@ -264,9 +263,10 @@ pub(super) fn furnish(
             .attach(tree, Path::new(target))
             .map_err(|e| Failure::system(format!("cannot mount {target}"), &e))
     };
-    stubs.folder("/proc")?;
+    // These three stay in the image, as with BuildKit.
+    Stubs::default().folder("/proc")?;
     attach(&prepared.proc, "/proc")?;
-    stubs.folder("/dev")?;
+    Stubs::default().folder("/dev")?;
     let mount = |kind: &str, target: &str, flags, data: &str| {
         kernel
             .mount(kind, Path::new(target), flags, data)
@@ -289,7 +289,7 @@ pub(super) fn furnish(
         std::os::unix::fs::symlink(target, Path::new("/dev").join(name))
             .map_err(wrong("cannot make /dev"))?;
     }
-    stubs.folder("/sys")?;
+    Stubs::default().folder("/sys")?;
     attach(&prepared.sys, "/sys")?;
     kernel
         .remount(Path::new("/sys"), QUIET | MountFlags::RDONLY)
