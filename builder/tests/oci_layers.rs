@@ -6,13 +6,18 @@
 
 mod layers;
 
+#[path = "layers/hostile.rs"]
+mod hostile;
+#[path = "layers/overlay.rs"]
+mod overlay;
+
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use kolla::model::Digest;
-use kolla::oci::compress::{Compression, Decoder};
+use kolla::oci::compress::{Compression, Decoder, Encoder};
 use kolla::oci::layer::{
     ApplyOptions, OverlayAttributes, WriteOptions, apply, normalise, pack, write,
 };
@@ -418,4 +423,28 @@ fn user_attributes_mark_what_is_opaque_where_the_overlay_wants_them() {
             .entries,
         2
     );
+}
+
+#[test]
+fn the_tools_of_the_formats_take_what_is_compressed() {
+    use std::io::Write;
+    for size in [0, 100, 5 << 20] {
+        let bytes = layers::noise(size);
+        for (compression, name) in [(Compression::GZIP, "gzip"), (Compression::ZSTD, "zstd")] {
+            let mut encoder = Encoder::new(Vec::new(), compression, 2);
+            encoder.write_all(&bytes).unwrap();
+            let file = blob(&encoder.finish().unwrap());
+            let mut command = tool(name);
+            command
+                .args(["-d", "-c"])
+                .stdin(File::open(file.path()).unwrap());
+            match command.output() {
+                Ok(output) => assert!(
+                    output.status.success() && output.stdout == bytes,
+                    "{name} {size}"
+                ),
+                Err(_) => layers::skip(&format!("{name} is not installed")),
+            }
+        }
+    }
 }

@@ -6,9 +6,12 @@
 //! hostile until it has been checked.
 
 pub mod compress;
+pub mod docker_archive;
 mod error;
 pub mod hash;
 pub mod layer;
+pub mod layout;
 pub mod spec;
+pub mod validate;
 
 pub use error::Error;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use kolla::oci::layer::{ApplyOptions, OverlayAttributes, apply};
 
-use super::{archive, attribute, entry, entry_with, record, root_only, tar_of, unpack};
+use crate::layers::{archive, attribute, entry, entry_with, record, root_only, tar_of, unpack};
 
 /// A target beside a directory that nothing may reach; the check gets the target.
 struct Case {
@@ -536,7 +536,7 @@ fn every_cut_of_an_archive_is_an_error_or_a_shorter_layer() {
         return;
     }
     let tree = tempfile::tempdir().unwrap();
-    super::rich_tree(tree.path());
+    crate::layers::rich_tree(tree.path());
     fs::write(tree.path().join("sparse"), "").unwrap();
     let tar = tar_of(tree.path());
     for at in (0..tar.len()).step_by(4999) {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use kolla::oci::layer::WriteOptions;
 
-use super::{blob, node, options, root_only, run, skip, tar_with, tool, unpack};
+use crate::layers::{blob, node, options, root_only, run, skip, tar_with, tool, unpack};
 
 /// Runs a script where mounts are its own; `$1` is the folder.
 fn script(folder: &Path, text: &str) -> Option<String> {
@@ -112,7 +112,7 @@ fn whiteouts_and_opaque_directories_of_a_tar_hide_what_is_beneath() {
     for path in ["d/old", "e/old", "r/old", "f", "g", "h"] {
         fs::write(at("lower").join(path), "old").unwrap();
     }
-    let tar = super::archive(&[
+    let tar = crate::layers::archive(&[
         (".wh.f", b'0', "", ""),
         (".wh.r", b'0', "", ""),
         ("r/", b'5', "", ""),
@@ -144,7 +144,7 @@ fn devices_are_left_out_in_a_user_namespace_where_that_is_asked_for() {
     }
     // A file system mounted with nodev still takes mknod; what refuses it is the lack of the
     // capability, which a thread can lay down for itself.
-    let tar = super::archive(&[("null", b'3', "", ""), ("f", b'0', "", "x")]);
+    let tar = crate::layers::archive(&[("null", b'3', "", ""), ("f", b'0', "", "x")]);
     let mut tar = tar;
     tar[329..336].copy_from_slice(b"0000001");
     tar[337..344].copy_from_slice(b"0000003");
