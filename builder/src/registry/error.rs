@@ -22,12 +22,14 @@ pub enum Error {
         message: String,
     },
     /// It is not there (404).
-    #[error("{repository}: the registry has no {what}")]
+    #[error("{repository}: the registry does not know {what}{}", behind(.message))]
     NotFound {
         /// Where.
         repository: Repository,
         /// "manifest 13", "blob sha256:…".
         what: String,
+        /// The registry's words; empty where it gave none.
+        message: String,
     },
     /// The registry is unwell or asks to be left alone for a while (408, 429, 5xx).
     #[error("{repository}: the registry is unwell: {message}")]
@@ -90,6 +92,14 @@ pub enum Error {
         /// Where.
         repository: Repository,
     },
+}
+
+fn behind(words: &str) -> String {
+    if words.is_empty() {
+        String::new()
+    } else {
+        format!(": {words}")
+    }
 }
 
 fn coded(code: &str) -> String {
@@ -172,6 +182,13 @@ impl Error {
     ) -> Self {
         let repository = repository.clone();
         let (code, words) = said(body);
+        if status == 404 {
+            return Self::NotFound {
+                repository,
+                what: what.to_owned(),
+                message: words,
+            };
+        }
         let message = if words.is_empty() {
             format!("HTTP {status} for {what}")
         } else {
@@ -195,10 +212,6 @@ impl Error {
             403 => Self::Denied {
                 repository,
                 message,
-            },
-            404 => Self::NotFound {
-                repository,
-                what: what.to_owned(),
             },
             _ => Self::Refused {
                 repository,

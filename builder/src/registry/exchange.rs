@@ -11,7 +11,7 @@ use super::auth::Scope;
 use super::challenge::Challenge;
 use super::endpoint::{Endpoint, failed};
 use super::shared::shown;
-use super::wire::{Message, Payload, fault};
+use super::wire::{Message, Payload, drain, fault};
 use super::{Client, Error, Repository};
 
 /// As many as browsers of old followed; object stores need one or two.
@@ -92,6 +92,7 @@ impl Client {
             if next.is_none() || next == authorization {
                 return Err(self.failure(call, answer));
             }
+            drain(answer.response);
             authorization = next;
             asked_again = true;
         }
@@ -135,6 +136,7 @@ impl Client {
                 return Ok(answer);
             };
             url = self.resolve_location(call.repository, &answer, next)?;
+            drain(answer.response);
         }
         Err(Error::protocol(
             call.repository,

@@ -243,7 +243,7 @@ impl Upload<'_> {
             headers: HeaderMap::new(),
             payload,
             commits: false,
-            what: "an upload",
+            what: "the upload",
         }
     }
 }

@@ -18,6 +18,8 @@ const CONNECT: Duration = Duration::from_secs(30);
 /// How much longer than usual a registry may think about the end of an upload: some hash or copy the
 /// whole blob before they answer.
 const COMMIT_FACTOR: u32 = 5;
+/// The most that is read of an answer only to keep its connection, in bytes.
+const MAX_DRAINED: u64 = 64 * 1024;
 /// Connections kept, of which ureq by itself keeps three.
 const IDLE: usize = 16;
 
@@ -42,13 +44,13 @@ pub(super) struct Message<'a> {
 }
 
 /// Why there is no answer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Fault {
     Connection(String),
     /// The other side does not speak TLS, or its certificate is not good.
     Tls(String),
     /// The payload could not be read.
-    Local(io::Error),
+    Local(String),
     Cancelled,
 }
 
@@ -140,7 +142,7 @@ impl Wire {
             Payload::Bytes(bytes) => self.run(agent, request.body(bytes).map_err(built)?, message),
             Payload::Stream(length, open) => {
                 feed = Feed {
-                    inner: open().map_err(Fault::Local)?,
+                    inner: open().map_err(|error| Fault::Local(error.to_string()))?,
                     left: length,
                     options,
                     failed: None,
@@ -174,12 +176,19 @@ impl Wire {
     }
 }
 
+/// Reads what is left of a short answer, without which its connection could not be used again.
+pub(super) fn drain(response: Response<Body>) {
+    let mut rest = response.into_body().into_reader().take(MAX_DRAINED);
+    // Where it fails, the connection is closed instead.
+    let _ = io::copy(&mut rest, &mut io::sink());
+}
+
 /// A payload under way, which remembers when it was the payload's own fault.
 struct Feed<'a> {
     inner: Box<dyn Read + 'a>,
     left: u64,
     options: &'a Options,
-    failed: Option<io::Error>,
+    failed: Option<String>,
 }
 
 impl Read for Feed<'_> {
@@ -205,9 +214,8 @@ impl Read for Feed<'_> {
                 Ok(count)
             }
             Err(error) => {
-                let reported = io::Error::new(error.kind(), error.to_string());
-                self.failed = Some(error);
-                Err(reported)
+                self.failed = Some(error.to_string());
+                Err(error)
             }
         }
     }

@@ -16,7 +16,7 @@ fn shaky(memory: &Arc<Memory>) -> Server {
 #[test]
 fn a_push_survives_every_third_request_being_cut() {
     for forgets in [false, true] {
-        for chunk in [None, Some(500_000)] {
+        for chunk in [None, Some(400_000)] {
             let memory = Memory::new(Habits {
                 forgets,
                 ..Habits::default()
@@ -30,7 +30,7 @@ fn a_push_survives_every_third_request_being_cut() {
             let pusher = Pusher::new(client.clone());
             let repository = repository(&server, "a");
             let mut store = Store::default();
-            let blobs: Vec<Blob> = [10, 1_500_000, 2_000_000, 3_000_000]
+            let blobs: Vec<Blob> = [10, 1_100_000, 1_200_000, 1_500_000, 20]
                 .map(|length| store.add(noise(length, length as u64)))
                 .into();
             let digest = push(&pusher, &repository, &blobs, &store, &["1"]).unwrap();
@@ -54,7 +54,7 @@ fn five_tries_are_enough_for_what_is_sent_alone() {
         let server = shaky(&memory);
         let pusher = Pusher::new(client());
         let mut store = Store::default();
-        for length in [10, 1_500_000, 2_000_000, 3_000_000] {
+        for length in [10, 1_200_000, 2_000_000] {
             let blob = store.add(noise(length, 1));
             push(&pusher, &repository(&server, "a"), &[blob], &store, &["1"]).unwrap();
         }

@@ -188,3 +188,28 @@ fn a_blob_that_cannot_be_read_is_a_local_failure() {
         assert!(matches!(error, Err(Error::Local { .. })), "{error:?}");
     }
 }
+
+#[test]
+fn one_connection_serves_many_requests() {
+    let memory = Memory::new(Habits::default());
+    let inner = Arc::clone(&memory);
+    let server = Server::start(move |request| match request.header("authorization") {
+        None => Reply::new(401, "who?").with("WWW-Authenticate", "Basic realm=x"),
+        Some(_) => inner.answer(request),
+    });
+    let client = client();
+    client.log_in(&repository(&server, "a"), Some(&password()));
+    let pusher = Pusher::new(client.clone());
+    let mut store = Store::default();
+    for (path, length) in [("a", 2_000_000), ("a", 10), ("b", 2_000_000)] {
+        let blobs = [store.add(noise(length, 1))];
+        let repository = repository(&server, path);
+        push(&pusher, &repository, &blobs, &store, &["1"]).unwrap();
+        client
+            .manifest(&reference(&server, &format!("{path}:1")))
+            .unwrap();
+        pull(&client, &repository, &blobs[0]).unwrap();
+    }
+    assert!(server.lines().len() > 15);
+    assert_eq!(server.connections(), 1);
+}

@@ -87,6 +87,7 @@ type Guard = dyn Fn(&Request) -> Gate + Send + Sync;
 pub(super) struct Server {
     pub(super) address: SocketAddr,
     seen: Arc<Mutex<Vec<Request>>>,
+    connections: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
 }
 
@@ -95,6 +96,7 @@ struct Shared {
     guard: Box<Guard>,
     seen: Arc<Mutex<Vec<Request>>>,
     count: AtomicUsize,
+    connections: Arc<AtomicUsize>,
 }
 
 impl Server {
@@ -117,11 +119,13 @@ impl Server {
         let listener = TcpListener::bind((host, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let (seen, stop) = (Arc::default(), Arc::new(AtomicBool::new(false)));
+        let connections = Arc::<AtomicUsize>::default();
         let shared = Arc::new(Shared {
             handler: Box::new(handler),
             guard: Box::new(guard),
             seen: Arc::clone(&seen),
             count: AtomicUsize::new(0),
+            connections: Arc::clone(&connections),
         });
         let ended = Arc::clone(&stop);
         std::thread::spawn(move || {
@@ -140,8 +144,14 @@ impl Server {
         Self {
             address,
             seen,
+            connections,
             stop,
         }
+    }
+
+    /// How often somebody connected to speak plain HTTP.
+    pub(super) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// All requests so far, those that were cut too.
@@ -171,6 +181,7 @@ impl Shared {
         if reader.fill_buf()?.first() == Some(&0x16) {
             return writer.write_all(b"HTTP/1.0 400 Bad Request\r\n\r\n");
         }
+        self.connections.fetch_add(1, Ordering::Relaxed);
         while let Some(mut request) = head(&mut reader)? {
             request.number = self.count.fetch_add(1, Ordering::Relaxed) + 1;
             let length = request.header("content-length");
