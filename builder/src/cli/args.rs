@@ -195,9 +195,23 @@ pub(super) enum Command {
   kolla test keystone '@nova'")]
     Test(TestArgs),
     /// Remove what this program left behind in the engine and the cache, and nothing else
-    #[command(after_help = "Example:
-  kolla clean --dry-run")]
+    #[command(after_help = "Examples:
+  kolla clean --dry-run
+  kolla clean --older-than 30d --max-size 20g    of the native engine's step cache")]
     Clean(CleanArgs),
+    /// Write built images to files, or load them into Docker
+    #[command(after_help = "Examples:
+  kolla export keystone --to docker-archive:keystone.tar
+  kolla export '@nova' --to oci:layout       an OCI image layout, added to if it is there
+  kolla export keystone --to docker          from the native engine's store into Docker")]
+    Export(ExportArgs),
+    /// Run a container of a built image to its end
+    #[command(after_help = "Examples:
+  kolla run keystone                         the image's own command
+  kolla run keystone -- keystone-manage --version
+
+It ends with the container's exit status.")]
+    Run(RunArgs),
     /// Print the settings in force and where each comes from
     Config(ConfigArgs),
     /// Print completions for a shell
@@ -329,10 +343,59 @@ pub(super) struct TestArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct ExportArgs {
+    /// Images by name with `*`, `?`, `[...]` and `{a,b}`, or `@SERVICE`
+    #[arg(value_name = "PATTERN", required = true)]
+    pub(super) patterns: Vec<String>,
+    /// Where to: oci:DIR, an image layout; docker-archive:FILE, what `docker load` reads; or docker,
+    /// which loads them into Docker or Podman
+    #[arg(long, value_name = "DESTINATION")]
+    pub(super) to: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// The image
+    #[arg(value_name = "IMAGE")]
+    pub(super) image: String,
+    /// The command [default: the image's own]
+    #[arg(value_name = "COMMAND", last = true)]
+    pub(super) command: Vec<String>,
+    /// Give it no network
+    #[arg(long)]
+    pub(super) no_network: bool,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct CleanArgs {
     /// Show what would be removed, and remove nothing
     #[arg(long)]
     pub(super) dry_run: bool,
+    /// Forget steps that were of no use for so long, such as 12h or 30d; native engine only
+    #[arg(long, value_name = "AGE")]
+    pub(super) older_than: Option<humantime::Duration>,
+    /// Forget the longest unused steps until the store is no larger, such as 500m or 20g; native
+    /// engine only
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(super) max_size: Option<u64>,
+}
+
+/// `20g`: bytes.
+fn size(text: &str) -> Result<u64, String> {
+    let lower = text.to_lowercase();
+    let end = lower.find(|c: char| !c.is_ascii_digit()).unwrap_or(lower.len());
+    let shift = match &lower[end..] {
+        "" | "b" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        "t" => 40,
+        _ => return Err("a size is a number and k, m, g or t".to_owned()),
+    };
+    let number = lower[..end].parse::<u64>().ok();
+    number
+        .and_then(|number| number.checked_mul(1 << shift))
+        .ok_or_else(|| "a size is a number and k, m, g or t".to_owned())
 }
 
 #[derive(Debug, Args)]

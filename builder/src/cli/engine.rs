@@ -27,19 +27,9 @@ pub(super) async fn connect(
     if settings.engine == EngineChoice::Native {
         return Ok(Box::new(native(settings, environment)?));
     }
-    let surroundings = Surroundings {
-        engine_url: settings.engine_url.clone(),
-        docker_host: environment.get("DOCKER_HOST"),
-        tls_verify: environment.get("DOCKER_TLS_VERIFY").is_some(),
-        cert_path: environment
-            .get("DOCKER_CERT_PATH")
-            .map(Into::into)
-            .or_else(|| Some(environment.home()?.join(".docker"))),
-        runtime_dir: environment.get("XDG_RUNTIME_DIR").map(Into::into),
-    };
     // Somebody who names an engine wants that one or none.
-    let named = surroundings.engine_url.is_some() || surroundings.docker_host.is_some();
-    match Docker::discover(&candidates(&surroundings)?).await {
+    let named = settings.engine_url.is_some() || environment.get("DOCKER_HOST").is_some();
+    match discover(settings, environment).await? {
         Ok(engine) => {
             if !settings.secrets.is_empty() {
                 return Err(Diagnostic::definition("secrets are for the native engine")
@@ -55,6 +45,35 @@ pub(super) async fn connect(
         }
         Err(error) => Err(error.diagnostic().into()),
     }
+}
+
+/// Docker or Podman, whatever builds.
+///
+/// # Errors
+/// When none answers.
+pub(super) async fn docker(
+    settings: &Settings,
+    environment: &Environment,
+) -> Result<Docker, Diagnostics> {
+    let found = discover(settings, environment).await?;
+    Ok(found.map_err(|e| e.diagnostic())?)
+}
+
+async fn discover(
+    settings: &Settings,
+    environment: &Environment,
+) -> Result<Result<Docker, engine::Error>, Diagnostics> {
+    let surroundings = Surroundings {
+        engine_url: settings.engine_url.clone(),
+        docker_host: environment.get("DOCKER_HOST"),
+        tls_verify: environment.get("DOCKER_TLS_VERIFY").is_some(),
+        cert_path: environment
+            .get("DOCKER_CERT_PATH")
+            .map(Into::into)
+            .or_else(|| Some(environment.home()?.join(".docker"))),
+        runtime_dir: environment.get("XDG_RUNTIME_DIR").map(Into::into),
+    };
+    Ok(Docker::discover(&candidates(&surroundings)?).await)
 }
 
 /// Credentials for base images, from where those for pushing come.

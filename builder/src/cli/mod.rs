@@ -85,6 +85,8 @@ enum Ending {
     /// An image failed.
     Failed(Class),
     Interrupted,
+    /// A container ended with this status.
+    Status(u8),
 }
 
 /// Runs the program: parses `arguments`, the first of which is its own name.
@@ -113,6 +115,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: Environm
         Ok(Ending::Good) => 0,
         Ok(Ending::Failed(class)) => exit_status(*class),
         Ok(Ending::Interrupted) => 130,
+        Ok(Ending::Status(status)) => *status,
         Err(problems) => {
             console.problems(problems);
             problems
@@ -164,6 +167,10 @@ fn run(cli: &Cli, environment: &Environment, console: &Console) -> Result<Ending
         Command::Test(args) => {
             in_runtime(commands::test::run(args, &settings, environment, console))
         }
+        Command::Export(args) => {
+            in_runtime(commands::export::run(args, &settings, environment, console))
+        }
+        Command::Run(args) => in_runtime(commands::run::run(args, &settings, environment, console)),
         Command::Clean(args) => {
             in_runtime(commands::clean::run(args, &settings, environment, console))
         }

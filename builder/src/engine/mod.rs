@@ -142,6 +142,17 @@ pub struct Leftover {
     pub size: u64,
 }
 
+/// How much may stay of what could be made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The time it is.
+    pub now: std::time::SystemTime,
+    /// How long something may have been of no use.
+    pub unused_for: Option<std::time::Duration>,
+    /// Bytes.
+    pub size: Option<u64>,
+}
+
 /// Builds images and holds them.
 #[async_trait]
 pub trait Engine: Send + Sync {
@@ -191,6 +202,13 @@ pub trait Engine: Send + Sync {
 
     /// Removes one of them.
     async fn remove(&self, leftover: &Leftover) -> Result<(), Error>;
+
+    /// Takes away what the engine keeps for later and is beyond the limits, or only tells of it.
+    /// An engine that cleans up by itself has nothing to do here.
+    async fn clean(&self, limits: &Limits, dry_run: bool) -> Result<Vec<Leftover>, Error> {
+        let _ = (limits, dry_run);
+        Ok(Vec::new())
+    }
 
     /// Waits until what dropped futures left to be cleaned up is gone. To be called before the
     /// program ends; nothing may be under way beside it.

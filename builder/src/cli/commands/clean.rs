@@ -6,6 +6,7 @@ use super::super::engine;
 use super::super::lock;
 use super::super::settings::Settings;
 use super::super::{Ending, Environment};
+use crate::engine::Limits;
 use crate::model::{Diagnostics, Reference};
 use crate::plan::{FINGERPRINT_LABEL, Records};
 use crate::report::{human_size, table};
@@ -57,6 +58,19 @@ pub(in super::super) async fn run(
         if !args.dry_run {
             problems.take(engine.remove(&leftover).await.map_err(|e| e.diagnostic()));
         }
+        rows.push(vec![
+            leftover.kind.into(),
+            leftover.description.clone(),
+            human_size(leftover.size),
+        ]);
+    }
+    let limits = Limits {
+        now: std::time::SystemTime::now(),
+        unused_for: args.older_than.map(Into::into),
+        size: args.max_size,
+    };
+    let cleaned = engine.clean(&limits, args.dry_run).await;
+    for leftover in problems.take(cleaned.map_err(|e| e.diagnostic())).unwrap_or_default() {
         rows.push(vec![
             leftover.kind.into(),
             leftover.description.clone(),

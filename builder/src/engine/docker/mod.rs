@@ -27,7 +27,8 @@ use tokio_util::task::TaskTracker;
 pub use address::{Address, Surroundings, candidates};
 
 use super::{
-    BuildEvent, BuildRequest, Engine, Error, Info, Leftover, RunRequest, RunResult, StoredImage,
+    BuildEvent, BuildRequest, Destination, Engine, Error, Info, Leftover, RunRequest, RunResult,
+    StoredImage,
 };
 use crate::model::{Digest, ImageId, Platform, Reference};
 use crate::registry::Credentials;

@@ -25,7 +25,7 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    BuildEvent, BuildRequest, Credentials, Destination, Engine, Error, Info, Leftover, RunRequest, RunResult,
+    BuildEvent, BuildRequest, Credentials, Destination, Engine, Error, Info, Leftover, Limits, RunRequest, RunResult,
     StoredImage,
 };
 use crate::model::{Digest, ImageId, Platform, Reference};
@@ -271,6 +271,11 @@ impl Engine for Native {
 
     async fn remove(&self, _: &Leftover) -> Result<(), Error> {
         Ok(())
+    }
+
+    async fn clean(&self, limits: &Limits, dry_run: bool) -> Result<Vec<Leftover>, Error> {
+        let limits = *limits;
+        self.work(move |shared, _| shared.store.clean(&limits, dry_run)).await
     }
 
     async fn settle(&self) {

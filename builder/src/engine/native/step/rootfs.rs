@@ -9,14 +9,13 @@ use std::path::{Path, PathBuf};
 use rustix::mount::UnmountFlags;
 
 use super::spec::{Failure, Mount, MountKind, Run, Spec, Tree};
+use super::super::store::EMPTY;
 use super::tree::Root;
 use crate::sys::{Kernel, MountFlags};
 
 /// mount(2) takes no more than a page of options, which is what limits the number of layers.
 const MAX_OPTIONS: usize = 4095;
 
-/// What an overlay without layers lies on, and what a single layer is put on: overlayfs wants two.
-pub(in super::super) const EMPTY: &str = "empty";
 
 const QUIET: MountFlags = MountFlags::NOSUID
     .union(MountFlags::NODEV)
@@ -77,6 +76,7 @@ fn overlay(
         .map_err(|e| Failure::system(format!("cannot enter {}", spec.snapshots.display()), &e))?;
     let scratch = relative(folder, &spec.snapshots)?;
     let mut layers: Vec<&str> = lower.iter().map(String::as_str).collect();
+    // For an image without layers.
     layers.push(EMPTY);
     let marks = if spec.user_marks { ",userxattr" } else { ",redirect_dir=off,metacopy=off" };
     let options = format!(
@@ -125,10 +125,8 @@ pub(super) fn open_tree(
             let target = spec.scratch.join(format!("tree-{number}"));
             make_dir(&target).map_err(|e| Failure::system("cannot make a mount point", &e))?;
             let mut names: Vec<&str> = layers.iter().map(String::as_str).collect();
+            // Without a layer to write to, overlayfs wants two.
             names.push(EMPTY);
-            if names.len() == 1 {
-                names.push(EMPTY);
-            }
             let marks = if spec.user_marks { ",userxattr" } else { "" };
             let options = format!("lowerdir={}{marks}", names.join(":"));
             if layers.is_empty() {

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 /// A lock on a file, held until it is dropped; the system lets go of it when the process ends.
 #[derive(Debug)]
-pub(in super::super) struct Lock(#[allow(dead_code)] File);
+pub(in super::super) struct Lock(File);
 
 impl Lock {
     /// Waits until nobody holds it exclusively.
@@ -29,6 +29,24 @@ impl Lock {
             Err(e) if Errno::from_io_error(&e) == Some(Errno::WOULDBLOCK) => Ok(None),
             Err(e) => Err(e),
         }
+    }
+
+    /// Makes a shared lock exclusive, unless others hold it as well.
+    pub(super) fn upgrade(&self) -> io::Result<bool> {
+        match flock(&self.0, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(true),
+            Err(Errno::WOULDBLOCK) => {
+                // The system lets go of a lock that it could not change.
+                flock(&self.0, FlockOperation::LockShared)?;
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Makes it shared again.
+    pub(super) fn downgrade(&self) -> io::Result<()> {
+        Ok(flock(&self.0, FlockOperation::LockShared)?)
     }
 
     fn take(path: &Path, how: FlockOperation) -> io::Result<Self> {

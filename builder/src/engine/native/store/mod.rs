@@ -44,6 +44,9 @@ const FOLDERS: [&str; 7] = [
     "tmp",
 ];
 
+/// The snapshot of a layer that has nothing in it.
+pub(super) const EMPTY: &str = "empty";
+
 /// A store that is open.
 #[derive(Debug)]
 pub(super) struct Store {
@@ -54,7 +57,7 @@ pub(super) struct Store {
     images: Mutex<images::Known>,
     /// Whether we are root of a user namespace only, so that some attributes are not ours to set.
     pub(super) user_marks: bool,
-    _in_use: Lock,
+    in_use: Lock,
     _alive: Lock,
 }
 
@@ -91,7 +94,7 @@ impl Store {
             next: AtomicU64::new(0),
             images: Mutex::default(),
             user_marks,
-            _in_use: in_use,
+            in_use,
             _alive: alive,
         };
         store.begin_layout()?;

@@ -1,0 +1,45 @@
+use super::super::args::RunArgs;
+use super::super::console::Console;
+use super::super::fleet;
+use super::super::settings::Settings;
+use super::super::{Ending, Environment};
+use super::session::{self, Session};
+use crate::engine::RunRequest;
+use crate::model::{Diagnostic, Diagnostics};
+
+pub(in super::super) async fn run(
+    args: &RunArgs,
+    settings: &Settings,
+    environment: &Environment,
+    console: &Console,
+) -> Result<Ending, Diagnostics> {
+    let fleet = fleet::load(settings)?;
+    let selection = fleet::select(&fleet.graph, std::slice::from_ref(&args.image))?;
+    let session = Session::open(settings, environment).await?;
+    let built = session.built(settings, &fleet, &selection, None).await?;
+    let [(_, id, _)] = built.as_slice() else {
+        let count = built.len();
+        return Err(Diagnostic::definition(format!(
+            "`{}` names {count} images, and one can be run",
+            args.image
+        ))
+        .into());
+    };
+    let cancel = session::cancel_on_signal(console);
+    let request = RunRequest {
+        image: id.clone(),
+        command: args.command.clone(),
+        network: !args.no_network,
+    };
+    let ended = tokio::select! {
+        ended = session.engine.run(&request) => Some(ended),
+        () = cancel.cancelled() => None,
+    };
+    session.engine.settle().await;
+    let Some(ended) = ended else {
+        return Ok(Ending::Interrupted);
+    };
+    let ended = ended.map_err(|e| e.diagnostic())?;
+    console.result(&ended.output)?;
+    Ok(Ending::Status(u8::try_from(ended.status).unwrap_or(1)))
+}
