@@ -1,0 +1,219 @@
+//! The cases: a folder each, with a Dockerfile, its context and what is special about it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::Deserialize;
+
+use super::compare::Skip;
+use super::{Server, Skips, rootfs};
+
+/// What `case.toml` may hold.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Settings {
+    /// Build arguments.
+    args: BTreeMap<String, String>,
+    /// What to build for.
+    platform: Option<String>,
+    /// Both must fail.
+    fails: bool,
+    /// What the judge must say when it fails, so that it fails for the right reason.
+    judge_says: Option<String>,
+    /// What kolla must say when it fails or refuses.
+    says: Option<String>,
+    /// The line of the Dockerfile that kolla must name when it fails or refuses.
+    line: Option<u32>,
+    /// Why kolla refuses what the judge takes.
+    kolla_refuses: Option<String>,
+    /// Why there is no candidate that builds it, by its name.
+    not_for: BTreeMap<String, String>,
+    /// Tolerated differences.
+    skip: Vec<Skip>,
+}
+
+/// One case.
+#[derive(Debug)]
+pub struct Case {
+    /// The name of its folder.
+    pub name: String,
+    folder: PathBuf,
+    settings: Settings,
+}
+
+/// The name of the image that all cases build.
+pub(super) const IMAGE: &str = "case";
+
+/// The name of the image that they stand on.
+pub(super) const BASE: &str = "base";
+
+/// What a case expects of a candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// The image that the judge makes.
+    Image,
+    /// That it fails, as the judge does.
+    Failure,
+    /// That it refuses what the judge takes.
+    Refusal,
+}
+
+/// All cases, sorted; with `KOLLA_TEST_CASES`, those whose name has that text.
+///
+/// # Panics
+/// If a case is not well formed.
+pub fn cases() -> Vec<Case> {
+    let wanted = std::env::var("KOLLA_TEST_CASES").unwrap_or_default();
+    let folder = crate::repository().join("tests/conformance/cases");
+    let mut all: Vec<Case> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| Case::read(entry.unwrap().path()))
+        .filter(|case| wanted.split(',').any(|part| case.name.contains(part)))
+        .collect();
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    all
+}
+
+impl Case {
+    fn read(folder: PathBuf) -> Self {
+        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+        let settings = match fs::read_to_string(folder.join("case.toml")) {
+            Ok(text) => toml::from_str(&text).unwrap_or_else(|e| panic!("{name}: {e}")),
+            Err(_) => Settings::default(),
+        };
+        Self {
+            name,
+            folder,
+            settings,
+        }
+    }
+
+    /// What is expected of a candidate.
+    pub fn expected(&self) -> Expected {
+        match &self.settings {
+            Settings { fails: true, .. } => Expected::Failure,
+            Settings {
+                kolla_refuses: Some(_),
+                ..
+            } => Expected::Refusal,
+            _ => Expected::Image,
+        }
+    }
+
+    /// Build arguments.
+    pub fn args(&self) -> &BTreeMap<String, String> {
+        &self.settings.args
+    }
+
+    /// What to build for, where that is not this machine.
+    pub fn platform(&self) -> Option<&str> {
+        self.settings.platform.as_deref()
+    }
+
+    /// What the judge must say when it fails.
+    pub fn judge_says(&self) -> Option<&str> {
+        self.settings.judge_says.as_deref()
+    }
+
+    /// What kolla must say when it fails: a text, and the place.
+    pub fn kolla_says(&self) -> Vec<String> {
+        let line = self.settings.line.map(|line| format!("Dockerfile:{line}"));
+        self.settings.says.clone().into_iter().chain(line).collect()
+    }
+
+    /// Why a candidate does not build it.
+    pub fn not_for(&self, candidate: &str) -> Option<&str> {
+        self.settings.not_for.get(candidate).map(String::as_str)
+    }
+
+    /// Tolerated differences.
+    pub fn skips(&self) -> Skips {
+        Skips::new(&self.settings.skip)
+    }
+
+    /// Lays it out below a folder, for judge and candidate alike: a fleet of plain Dockerfiles with
+    /// the image `base`, the case as the image `case`, and the folders of the case whose names
+    /// begin with the case's as images of their own.
+    pub fn prepare(&self, folder: &Path, server: &Server) -> Prepared {
+        let root = folder.join(&self.name);
+        fs::create_dir_all(&root).unwrap();
+        rootfs::link(&folder.join(BASE), &root.join(BASE));
+        let context = root.join(IMAGE);
+        run(
+            Command::new("cp").arg("-a").arg(&self.folder).arg(&context),
+            &self.name,
+        );
+        // As a checkout with the usual umask has them, whatever this one's was.
+        run(
+            Command::new("chmod")
+                .args(["-R", "u=rwX,go=rX"])
+                .arg(&context),
+            &self.name,
+        );
+        run(
+            Command::new("chown").args(["-hR", "0:0"]).arg(&context),
+            &self.name,
+        );
+        let script = context.join("prepare");
+        if script.exists() {
+            let text = fs::read_to_string(&script).unwrap();
+            fs::remove_file(&script).unwrap();
+            run(
+                Command::new("sh")
+                    .args(["-euc", &text])
+                    .current_dir(&context),
+                &self.name,
+            );
+        }
+        let _ = fs::remove_file(context.join("case.toml"));
+        let prefix = format!("{}-", self.name);
+        let mut others = Vec::new();
+        for entry in fs::read_dir(&context).unwrap() {
+            let name = entry.unwrap().file_name().to_string_lossy().into_owned();
+            if name.starts_with(&prefix) {
+                fs::rename(context.join(&name), root.join(&name)).unwrap();
+                others.push(name);
+            }
+        }
+        others.sort();
+        for image in others.iter().map(String::as_str).chain([IMAGE]) {
+            let path = root.join(image).join("Dockerfile");
+            // A Dockerfile may hold bytes that are no text.
+            let Ok(text) = fs::read_to_string(&path) else {
+                continue;
+            };
+            if text.contains("@SERVER@") {
+                fs::write(&path, text.replace("@SERVER@", server.address())).unwrap();
+            }
+        }
+        let args: toml::Table = self
+            .args()
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone().into()))
+            .collect();
+        let mut config = toml::Table::new();
+        if !args.is_empty() {
+            let image = toml::Table::from_iter([("args".to_owned(), args.into())]);
+            let images = toml::Table::from_iter([(IMAGE.to_owned(), image.into())]);
+            config.insert("images".to_owned(), images.into());
+        }
+        fs::write(root.join("kolla.toml"), config.to_string()).unwrap();
+        Prepared { root, others }
+    }
+}
+
+/// A case laid out.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The fleet.
+    pub root: PathBuf,
+    /// Its images besides `base` and `case`.
+    pub others: Vec<String>,
+}
+
+fn run(command: &mut Command, case: &str) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{case}: {command:?}: {output:?}");
+}
