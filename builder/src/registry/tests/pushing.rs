@@ -230,3 +230,17 @@ fn a_blob_that_one_image_failed_to_send_is_sent_by_the_next() {
     let state = memory.state.lock().unwrap();
     assert_eq!((state.sent.len(), state.mounted), (1, 1));
 }
+
+#[test]
+fn a_blob_that_was_tidied_away_is_sent_again() {
+    let memory = Memory::new(Habits::default());
+    let server = memory.serve();
+    let pusher = Pusher::new(client());
+    let mut store = Store::default();
+    let blobs = [store.add(noise(9, 1)), store.add(noise(9, 2))];
+    let repository = repository(&server, "a");
+    push(&pusher, &repository, &blobs, &store, &["1"]).unwrap();
+    memory.state.lock().unwrap().blobs.clear();
+    push(&pusher, &repository, &blobs, &store, &["2"]).unwrap();
+    assert_eq!(memory.state.lock().unwrap().sent.len(), 4);
+}
