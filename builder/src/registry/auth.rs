@@ -324,8 +324,37 @@ fn token(body: &[u8]) -> Option<(String, u64)> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::model::Reference;
+
+    #[test]
+    fn a_password_goes_to_a_token_server_by_a_secure_connection() {
+        let url = |realm: &str, base: &str| {
+            let repository = Repository::of(&Reference::parse("reg.example/a").unwrap());
+            let question = Question {
+                repository: &repository,
+                realm,
+                service: "",
+                scopes: &[],
+                base: &Url::parse(base).unwrap(),
+            };
+            question.url(&Options::default()).map(|url| url.to_string())
+        };
+        let (verified, local) = ("https://reg.example/v2/", "http://127.0.0.1:5000/v2/");
+        let found = url("https://u:p@auth.example/token#x", verified);
+        assert_eq!(found, Ok("https://auth.example/token".to_owned()));
+        assert!(url("http://127.0.0.1:5001/token", local).is_ok());
+        for bad in [
+            "http://auth.example/token",
+            "ftp://auth.example",
+            "token",
+            "",
+        ] {
+            assert!(url(bad, verified).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn tokens_are_read() {

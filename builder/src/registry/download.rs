@@ -51,8 +51,8 @@ impl Client {
     }
 
     /// Fetches a blob into `out`, and after a cut goes on where it was cut. Bytes are written as they
-    /// come: only when this returns are they known to be the right ones. `progress` gets bytes so far
-    /// and in all.
+    /// come, at most as many as the blob's size: only when this returns are they known to be the right
+    /// ones. `progress` gets bytes so far and in all.
     ///
     /// # Errors
     /// Not found; corrupt where size or digest differ; local where `out` fails.

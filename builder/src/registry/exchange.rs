@@ -212,3 +212,60 @@ impl Client {
         failed(repository, fault)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::Options;
+    use super::*;
+    use crate::model::Reference;
+
+    fn resolve(from: &str, location: &str) -> Result<String, String> {
+        let response = Response::new(Body::builder().data(""));
+        let url = Url::parse(from).unwrap();
+        let repository = Repository::of(&Reference::parse("reg.example/a").unwrap());
+        Client::new(Options::default())
+            .resolve_location(&repository, &Answer { response, url }, location)
+            .map(|url| url.to_string())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn locations_are_relative_or_absolute_and_keep_their_query() {
+        let from = "https://reg.example/v2/a/blobs/uploads/";
+        for (location, found) in [
+            ("/v2/u?s=a%2Fb", "https://reg.example/v2/u?s=a%2Fb"),
+            ("u1", "https://reg.example/v2/a/blobs/uploads/u1"),
+            ("?s=1", "https://reg.example/v2/a/blobs/uploads/?s=1"),
+            ("https://store.example/x?y#z", "https://store.example/x?y"),
+            ("https://u:p@store.example/x", "https://store.example/x"),
+            // A registry that does not know of the TLS in front of it.
+            ("http://reg.example/u", "https://reg.example/u"),
+            ("http://reg.example:443/u", "https://reg.example/u"),
+        ] {
+            assert_eq!(resolve(from, location), Ok(found.to_owned()));
+        }
+        let from = "https://reg.example:5000/v2/";
+        assert_eq!(
+            resolve(from, "http://reg.example:5000/u"),
+            Ok("https://reg.example:5000/u".to_owned())
+        );
+        let from = "http://127.0.0.1:5000/v2/";
+        assert!(resolve(from, "http://127.0.0.2/u").is_ok());
+    }
+
+    #[test]
+    fn a_secure_connection_does_not_go_on_in_the_open() {
+        for location in [
+            "http://store.example/x?signature=1",
+            "http://reg.example:5000/x",
+            "ftp://reg.example/x",
+            "file:///etc/passwd",
+            "http://",
+        ] {
+            let error = resolve("https://reg.example/v2/", location).unwrap_err();
+            assert!(error.starts_with("reg.example/a: "), "{error}");
+            assert!(!error.contains("signature"), "{error}");
+        }
+    }
+}

@@ -67,6 +67,34 @@ impl Pusher {
         content: &dyn Content,
         progress: &(dyn Fn(u64, u64) + Sync),
     ) -> Result<Digest, Error> {
+        let digest = Digest::of(image.manifest);
+        let put = |name: &str| {
+            self.client
+                .put_manifest(image.repository, name, image.media_type, image.manifest)
+        };
+        let total = self.blobs(image, content, progress)?;
+        match put(&digest.to_string()) {
+            Err(error) if names_unknown_blob(&error) => {
+                self.forget(image);
+                self.blobs(image, content, progress)?;
+                put(&digest.to_string())?;
+            }
+            other => other?,
+        }
+        progress(total, total);
+        for tag in image.tags {
+            put(tag.as_str())?;
+        }
+        Ok(digest)
+    }
+
+    /// Sends the blobs, and returns the bytes of all and the manifest.
+    fn blobs(
+        &self,
+        image: &Image<'_>,
+        content: &dyn Content,
+        progress: &(dyn Fn(u64, u64) + Sync),
+    ) -> Result<u64, Error> {
         let mut seen = BTreeSet::new();
         let blobs: Vec<&Blob> = image
             .blobs
@@ -114,17 +142,18 @@ impl Pusher {
             }
             result
         })?;
-        let digest = Digest::of(image.manifest);
-        let put = |name: &str| {
-            self.client
-                .put_manifest(image.repository, name, image.media_type, image.manifest)
-        };
-        put(&digest.to_string())?;
-        progress(total, total);
-        for tag in image.tags {
-            put(tag.as_str())?;
+        Ok(total)
+    }
+
+    /// What was known to be there is not any more: the registry was tidied up meanwhile.
+    fn forget(&self, image: &Image<'_>) {
+        let mut known = lock(&self.known);
+        for blob in image.blobs {
+            let key = (image.repository.authority().to_owned(), blob.digest.clone());
+            if let Some(blob) = known.get_mut(&key) {
+                blob.have.remove(image.repository);
+            }
         }
-        Ok(digest)
     }
 
     /// Brings a blob to a repository, unless it is there or somebody is about to.
@@ -177,6 +206,13 @@ impl Pusher {
         flight.delivered = Some(upload.run()?);
         Ok(())
     }
+}
+
+/// Whether a manifest was refused for a blob that is not there (OCI distribution specification, "Error
+/// Codes").
+fn names_unknown_blob(error: &Error) -> bool {
+    matches!(error, Error::Refused { code, .. }
+        if code == "MANIFEST_BLOB_UNKNOWN" || code == "BLOB_UNKNOWN")
 }
 
 /// Says, however it ends, that a blob is not on its way any more.

@@ -142,6 +142,38 @@ fn an_upload_at_another_place_is_asked_for_where_it_is() {
 }
 
 #[test]
+fn an_upload_that_gets_nowhere_ends() {
+    let range = |taken: usize| {
+        Reply::new(202, "")
+            .with("Location", "/v2/a/blobs/uploads/1")
+            .with("Range", format!("0-{taken}"))
+    };
+    let taken = AtomicUsize::new(0);
+    type Registry = Box<dyn Fn(&Request) -> Reply + Send + Sync>;
+    let forgetful: Registry = Box::new(|_| Reply::new(404, ""));
+    let slow: Registry = Box::new(move |_| range(taken.fetch_add(1, Ordering::Relaxed) + 1));
+    let backwards: Registry = Box::new(move |_| range(0));
+    let beyond: Registry = Box::new(move |_| range(99_000_000));
+    for registry in [forgetful, slow, backwards, beyond] {
+        let server = Server::start(move |request| match request.method.as_str() {
+            "HEAD" => Reply::new(404, ""),
+            "POST" => range(0),
+            "PATCH" => registry(request),
+            _ => Reply::new(200, ""),
+        });
+        let mut store = Store::default();
+        let blobs = [store.add(noise(1_100_000, 1))];
+        let pusher = Pusher::new(client());
+        push(&pusher, &repository(&server, "a"), &blobs, &store, &[]).unwrap_err();
+        let patches = server
+            .lines()
+            .into_iter()
+            .filter(|l| l.starts_with("PATCH"));
+        assert_eq!(patches.count(), 5);
+    }
+}
+
+#[test]
 fn a_download_goes_on_where_it_was_cut() {
     for no_parts in [false, true] {
         let memory = Memory::new(Habits {

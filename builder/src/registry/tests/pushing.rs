@@ -213,3 +213,34 @@ fn one_connection_serves_many_requests() {
     assert!(server.lines().len() > 15);
     assert_eq!(server.connections(), 1);
 }
+
+#[test]
+fn a_blob_that_one_image_failed_to_send_is_sent_by_the_next() {
+    let memory = Memory::new(Habits::default());
+    let server = memory.serve();
+    let pusher = Pusher::new(client());
+    let mut store = Store::default();
+    let blobs = [store.add(noise(9, 1))];
+    let broken = Store::default();
+    let error = push(&pusher, &repository(&server, "a"), &blobs, &broken, &["1"]);
+    assert!(matches!(error, Err(Error::Local { .. })), "{error:?}");
+    for path in ["b", "a"] {
+        push(&pusher, &repository(&server, path), &blobs, &store, &["1"]).unwrap();
+    }
+    let state = memory.state.lock().unwrap();
+    assert_eq!((state.sent.len(), state.mounted), (1, 1));
+}
+
+#[test]
+fn a_blob_that_was_tidied_away_is_sent_again() {
+    let memory = Memory::new(Habits::default());
+    let server = memory.serve();
+    let pusher = Pusher::new(client());
+    let mut store = Store::default();
+    let blobs = [store.add(noise(9, 1)), store.add(noise(9, 2))];
+    let repository = repository(&server, "a");
+    push(&pusher, &repository, &blobs, &store, &["1"]).unwrap();
+    memory.state.lock().unwrap().blobs.clear();
+    push(&pusher, &repository, &blobs, &store, &["2"]).unwrap();
+    assert_eq!(memory.state.lock().unwrap().sent.len(), 4);
+}
