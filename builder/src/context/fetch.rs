@@ -171,6 +171,11 @@ async fn download(url: &str, sha256: &Digest, file: &Path) -> Result<(), Diagnos
                 .timeout_connect(Some(std::time::Duration::from_secs(30)))
                 .timeout_recv_response(Some(std::time::Duration::from_secs(60)))
                 .user_agent(concat!("kolla/", env!("CARGO_PKG_VERSION")))
+                .tls_config(
+                    ureq::tls::TlsConfig::builder()
+                        .root_certs(ureq::tls::RootCerts::PlatformVerifier)
+                        .build(),
+                )
                 .build()
                 .into();
             let transient = |reason: String| {
