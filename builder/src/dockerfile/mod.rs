@@ -278,13 +278,18 @@ pub fn is_platform_arg(name: &str) -> bool {
     PLATFORM_ARGS.contains(&name)
 }
 
+/// Whether it says where a proxy is: such an argument reaches every `RUN` without a declaration.
+pub fn is_proxy_arg(name: &str) -> bool {
+    PROXY_ARGS
+        .iter()
+        .any(|proxy| name == *proxy || name == proxy.to_lowercase())
+}
+
 /// Whether a build argument means something without any `ARG` that declares it: platforms,
 /// proxies, `SOURCE_DATE_EPOCH`, and what BuildKit itself reads.
 pub fn is_predefined_arg(name: &str) -> bool {
     is_platform_arg(name)
-        || PROXY_ARGS
-            .iter()
-            .any(|proxy| name == *proxy || name == proxy.to_lowercase())
+        || is_proxy_arg(name)
         || name == "SOURCE_DATE_EPOCH"
         || name.starts_with("BUILDKIT_")
 }

@@ -138,7 +138,7 @@ fn whiteouts_and_opaque_directories_of_a_tar_hide_what_is_beneath() {
 }
 
 #[test]
-fn devices_are_left_out_in_a_user_namespace_where_that_is_asked_for() {
+fn devices_that_the_system_refuses_are_left_out_where_that_is_asked_for() {
     if !root_only() {
         return;
     }

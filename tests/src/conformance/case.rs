@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 
 use super::compare::Skip;
 use super::{Server, Skips, rootfs};
@@ -42,6 +45,18 @@ pub struct Case {
     folder: PathBuf,
     settings: Settings,
 }
+
+/// What makes contexts, servers and reports: all that the judge saw would be old with them.
+const SOURCES: [&str; 8] = [
+    include_str!("case.rs"),
+    include_str!("git.rs"),
+    include_str!("image.rs"),
+    include_str!("judge.rs"),
+    include_str!("layers.rs"),
+    include_str!("report.rs"),
+    include_str!("rootfs.rs"),
+    include_str!("server.rs"),
+];
 
 /// The name of the image that all cases build.
 pub(super) const IMAGE: &str = "case";
@@ -88,6 +103,32 @@ impl Case {
             folder,
             settings,
         }
+    }
+
+    /// A digest of everything that the judge's word depends on, itself left out.
+    pub(super) fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        for source in SOURCES {
+            hash.update(source);
+        }
+        hash.update(fs::read(crate::setting("KOLLA_TEST_BUSYBOX").unwrap()).unwrap());
+        for (path, _) in crate::fleet::files(&self.folder) {
+            hash.update(
+                path.strip_prefix(&self.folder)
+                    .unwrap()
+                    .as_os_str()
+                    .as_bytes(),
+            );
+            let metadata = fs::symlink_metadata(&path).unwrap();
+            if metadata.is_symlink() {
+                hash.update(fs::read_link(&path).unwrap().as_os_str().as_bytes());
+            } else {
+                hash.update(metadata.len().to_le_bytes());
+                hash.update((metadata.mode() & 0o111).to_le_bytes());
+                hash.update(fs::read(&path).unwrap());
+            }
+        }
+        hex::encode(&hash.finalize()[..8])
     }
 
     /// What is expected of a candidate.

@@ -58,7 +58,7 @@ impl Image {
         };
         let layers = layers
             .into_iter()
-            .map(|layer| unpacked(layer))
+            .map(unpacked)
             .collect::<Result<Vec<_>, _>>()?;
         let ids: Vec<String> = layers
             .iter()

@@ -179,23 +179,13 @@ impl Engine for Native {
         request: &BuildRequest,
         events: &(dyn Fn(BuildEvent) + Send + Sync),
     ) -> Result<ImageId, Error> {
-        if request.platform.architecture() != self.shared.platform.architecture() {
-            return Err(Error::Unsuitable {
-                address: "native".to_owned(),
-                reason: format!(
-                    "it builds for {} only, and {} is wanted",
-                    self.shared.platform, request.platform
-                ),
-            });
-        }
         let (sender, mut receiver) = mpsc::unbounded_channel();
         let request = request.clone();
         let (client, login) = (self.client.clone(), self.login.clone());
         let mut building = std::pin::pin!(self.work(move |shared, cancel| {
             let mut tell = |event| drop(sender.send(event));
             let credentials = |repository: &Repository| login(repository.registry());
-            let pull = |reference: &str| {
-                let platform = &request.platform;
+            let pull = |reference: &str, platform: &Platform| {
                 remote::pull(shared, &client, reference, platform, &credentials, cancel)
             };
             build::build(shared, &request, cancel, &pull, &mut tell)

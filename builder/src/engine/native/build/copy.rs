@@ -36,7 +36,6 @@ impl Builder<'_> {
             excludes.push(self.expand(state, word)?);
         }
         let parents = instruction.switch("parents");
-        let link = instruction.switch("link");
         let unpack_given = instruction.flags.iter().any(|flag| flag.name.text == "unpack");
         let unpack = is_add && (!unpack_given || instruction.switch("unpack"));
 
@@ -105,20 +104,13 @@ impl Builder<'_> {
         }
         told.push_str(&heredocs);
         told.push_str(&format!(" {written}"));
-        if sources.len() > 1 && !destination.ends_with('/') {
-            let message = "the destination of several sources is a folder: end it with `/`";
-            return Err(self.refuse(&transfer.destination.span, message));
-        }
         let inputs = serde_json::to_vec(&(
             &destination, &owner, &mode, parents, &excludes, &parts,
         ))
         .map_err(|e| self.failed(None, e.to_string()))?;
-        let clamp = self.shared.clamp.to_le_bytes();
-        let key = if link {
-            Key::of([b"LINK".as_slice(), &clamp, &inputs])
-        } else {
-            Key::of([state.key.as_str().as_bytes(), b"COPY", &inputs])
-        };
+        // `--link` changes nothing here: where BuildKit cannot join layers by itself, as on
+        // Docker's own storage, it copies as without.
+        let key = Key::of([state.key.as_str().as_bytes(), b"COPY", &inputs]);
         let action = Action::Transfer(step::Transfer {
             sources,
             destination,
@@ -127,7 +119,7 @@ impl Builder<'_> {
             parents,
             excludes,
         });
-        self.step(state, key, action, link)?;
+        self.step(state, key, action)?;
         state.note(told, true);
         Ok(())
     }

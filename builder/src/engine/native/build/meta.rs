@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::super::super::Error;
-use super::state::State;
+use super::state::{Arg, State};
 use super::Builder;
 use crate::dockerfile::{self, Command, Instruction, Kind, Pair};
 use crate::oci::spec::Healthcheck;
@@ -96,18 +96,24 @@ impl Builder<'_> {
                 Some(default) => Some(self.expand(state, default)?),
                 None => None,
             };
-            let given = self.args.get(name).cloned();
-            let value = given.or_else(|| {
-                default.clone().or_else(|| self.globals.get(name).cloned())
-            });
+            // What is known of platforms counts where nothing else is said.
+            let value = self.request.args.get(name).cloned().or(default);
+            let value = value.or_else(|| self.globals.get(name).or(self.args.get(name)).cloned());
             told.push(' ');
             told.push_str(name);
             if let Some(value) = &value {
                 told.push('=');
                 told.push_str(value);
             }
-            state.args.retain(|(known, _)| known != name);
-            state.args.push((name.clone(), value));
+            let arg = Arg {
+                name: name.clone(),
+                value,
+                hidden: false,
+            };
+            match state.args.iter_mut().find(|known| known.name == *name) {
+                Some(known) => *known = arg,
+                None => state.args.push(arg),
+            }
         }
         state.note(told, false);
         Ok(())

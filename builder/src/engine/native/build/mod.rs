@@ -14,6 +14,7 @@ mod state;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -34,7 +35,8 @@ use state::State;
 pub(super) use layer::Packers;
 
 /// Fetches an image that is not in the store, and returns it once it is.
-pub(super) type Pull<'a> = &'a dyn Fn(&str) -> Result<Arc<super::store::Image>, Error>;
+pub(super) type Pull<'a> =
+    &'a dyn Fn(&str, &Platform) -> Result<Arc<super::store::Image>, Error>;
 
 /// What all builds share.
 #[derive(Debug, Clone)]
@@ -92,17 +94,16 @@ pub(super) fn build(
         number: 0,
         total,
         instruction: String::new(),
+        place: String::new(),
+        source,
         fetched: 0,
         held: RefCell::default(),
     };
     let mut last = None;
     for stage in needed {
-        let state = builder.stage(stage)?;
-        builder.stages.insert(stage, state);
-        last = Some(stage);
+        last = Some(builder.stage(stage)?);
     }
-    let state = last.and_then(|stage| builder.stages.remove(&stage));
-    let state = state.ok_or_else(|| Error::Refused {
+    let state = last.ok_or_else(|| Error::Refused {
         message: "the Dockerfile has no stage".to_owned(),
     })?;
     builder.finish(state)
@@ -164,6 +165,10 @@ struct Builder<'a> {
     total: usize,
     /// The step that goes on.
     instruction: String,
+    /// Where it is written.
+    place: String,
+    /// The text that it is written in: the Dockerfile, or what an image's `ONBUILD` put off.
+    source: Source,
     /// Downloads so far, each of which gets a folder.
     fetched: usize,
     /// Locks of the caches that the step uses.
@@ -171,12 +176,13 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn announce(&mut self, text: &str) -> Result<(), Error> {
+    fn announce(&mut self, text: &str, span: &Range<usize>) -> Result<(), Error> {
         if self.cancel.is_cancelled() {
             return Err(cancelled());
         }
         self.number += 1;
         self.instruction = one_line(text);
+        self.place = self.source.location(span.clone()).to_string();
         (self.events)(BuildEvent::Step {
             number: self.number,
             total: u32::try_from(self.total).unwrap_or(u32::MAX).max(self.number),
@@ -187,88 +193,115 @@ impl Builder<'_> {
 
     /// A failure of the step that goes on.
     fn failed(&self, status: Option<i64>, message: impl Into<String>) -> Error {
+        let message = message.into();
+        let colon = if message.is_empty() { "" } else { ": " };
         Error::Step {
             number: self.number,
             instruction: self.instruction.clone(),
             status,
-            message: message.into(),
+            message: format!("{}{colon}{message}", self.place),
         }
     }
 
     /// What is wrong with a part of the Dockerfile, with its place.
-    fn refuse(&self, span: &std::ops::Range<usize>, message: impl std::fmt::Display) -> Error {
+    fn refuse(&self, span: &Range<usize>, message: impl std::fmt::Display) -> Error {
         Error::Refused {
-            message: format!("{}: {message}", self.dockerfile.location(span)),
+            message: format!("{}: {message}", self.source.location(span.clone())),
         }
     }
 
+    /// A stage, built now unless it is.
     fn stage(&mut self, index: usize) -> Result<State, Error> {
+        if let Some(done) = self.stages.get(&index) {
+            return Ok(done.clone());
+        }
+        let outside = (
+            std::mem::replace(&mut self.source, self.dockerfile.source().clone()),
+            std::mem::take(&mut self.instruction),
+            std::mem::take(&mut self.place),
+        );
+        let state = self.build_stage(index)?;
+        (self.source, self.instruction, self.place) = outside;
+        self.stages.insert(index, state.clone());
+        Ok(state)
+    }
+
+    fn build_stage(&mut self, index: usize) -> Result<State, Error> {
         let stage = self.dockerfile.stages()[index].clone();
-        self.announce(self.dockerfile.source().text().get(stage.from.span.clone()).unwrap_or("FROM").to_owned().as_str())?;
+        let from = &stage.from.span;
+        let text = self.source.text().get(from.clone()).unwrap_or("FROM").to_owned();
+        self.announce(&text, from)?;
         let base = self.dockerfile.base(index, &self.args);
         let Some((base, platform)) = base else {
-            return Err(self.refuse(&stage.from.span, "what it starts from cannot be told"));
+            return Err(self.refuse(from, "what it starts from cannot be told"));
+        };
+        let platform = match platform {
+            Some(text) => Platform::parse(&text).map_err(|p| self.refuse(from, p.message()))?,
+            None => self.request.platform.clone(),
         };
         let mut state = match base {
-            Base::Scratch => self.from_scratch(),
-            Base::Stage(earlier) => match self.stages.get(&earlier) {
-                Some(done) => done.clone(),
-                None => return Err(self.refuse(&stage.from.span, "this stage is not built")),
-            },
-            Base::Image(reference) => self.from_image(&reference, platform.as_deref())?,
+            Base::Scratch => self.from_scratch(&platform),
+            Base::Stage(earlier) => self.stage(earlier)?,
+            Base::Image(reference) => self.from_image(&reference, &platform)?,
         };
-        state.args.clear();
         state.own_command = false;
-        let mut triggers = std::mem::take(&mut state.triggers);
+        let mut triggers = Vec::new();
         for text in std::mem::take(&mut state.config.on_build) {
-            if triggers.iter().all(|t| t.original != text) {
-                triggers.extend(self.trigger(&text)?);
-            }
+            triggers.push(self.trigger(&text)?);
         }
         self.total += triggers.len();
-        for instruction in triggers.iter().chain(&stage.instructions) {
-            self.announce(&instruction.original)?;
-            if let Some(error) = state.layers.iter().find_map(|layer| layer.failure()) {
-                return Err(error);
-            }
-            self.dispatch(&mut state, instruction, index)?;
+        for (instruction, source) in triggers {
+            let own = std::mem::replace(&mut self.source, source);
+            self.instruction(&mut state, &instruction, index)?;
+            self.source = own;
+        }
+        for instruction in &stage.instructions {
+            self.instruction(&mut state, instruction, index)?;
         }
         Ok(state)
     }
 
-    fn from_scratch(&self) -> State {
-        let platform = self.request.platform.to_string();
+    fn instruction(
+        &mut self,
+        state: &mut State,
+        instruction: &Instruction,
+        stage: usize,
+    ) -> Result<(), Error> {
+        self.announce(&instruction.original, &instruction.span)?;
+        if let Some(error) = state.layers.iter().find_map(|layer| layer.failure()) {
+            return Err(error);
+        }
+        self.dispatch(state, instruction, stage)
+    }
+
+    fn from_scratch(&self, platform: &Platform) -> State {
         State {
             config: Config::default(),
             author: None,
             history: Vec::new(),
             layers: Vec::new(),
-            key: Key::of([b"scratch".as_slice(), platform.as_bytes(), &self.shared.clamp.to_le_bytes()]),
+            key: Key::of([
+                b"scratch".as_slice(),
+                platform.to_string().as_bytes(),
+                &self.shared.clamp.to_le_bytes(),
+            ]),
+            platform: platform.clone(),
             args: Vec::new(),
             own_command: false,
-            triggers: Vec::new(),
             created: self.shared.created.clone(),
         }
     }
 
-    fn from_image(&mut self, reference: &str, platform: Option<&str>) -> Result<State, Error> {
-        if let Some(platform) = platform {
-            let wanted = self.request.platform.to_string();
-            if platform != wanted {
-                return Err(Error::BaseImage {
-                    reference: reference.to_owned(),
-                    message: format!(
-                        "it is wanted for {platform}, and this engine builds for {wanted} only"
-                    ),
-                });
-            }
-        }
+    fn from_image(&mut self, reference: &str, platform: &Platform) -> Result<State, Error> {
         let store = &self.shared.store;
         let name = normal(reference);
-        let found = store.named(&name)?.filter(|image| store.layers_of(image).is_some());
+        let found = store.named(&name)?.filter(|image| {
+            image.config.architecture == platform.architecture()
+                && store.layers_of(image).is_some()
+        });
         let image = match found {
             Some(image) => image,
-            None => (self.pull)(reference)?,
+            None => (self.pull)(reference, platform).map_err(|e| self.placed(e))?,
         };
         let layers = store.layers_of(&image).ok_or_else(|| Error::BaseImage {
             reference: reference.to_owned(),
@@ -283,15 +316,37 @@ impl Builder<'_> {
             history: image.config.history.clone(),
             key: Key::of(parts.into_iter().chain(ids.iter().map(String::as_bytes))),
             layers: layers.into_iter().map(Pending::ready).collect(),
-            ..self.from_scratch()
+            ..self.from_scratch(platform)
         })
     }
 
-    /// What an image's `ONBUILD` put off.
-    fn trigger(&self, text: &str) -> Result<Vec<Instruction>, Error> {
-        let source = Source::new("ONBUILD", format!("FROM scratch\n{text}\n"));
+    /// An error of a base image, with the place that names it.
+    fn placed(&self, error: Error) -> Error {
+        let place = |message: String| format!("{}: {message}", self.place);
+        match error {
+            Error::BaseImage { reference, message } => Error::BaseImage {
+                reference,
+                message: place(message),
+            },
+            Error::BaseImageUnwell { reference, message } => Error::BaseImageUnwell {
+                reference,
+                message: place(message),
+            },
+            other => other,
+        }
+    }
+
+    /// What an image's `ONBUILD` put off, and the text that it is in.
+    fn trigger(&self, text: &str) -> Result<(Instruction, Source), Error> {
+        // A stage of any name may be meant, of the Dockerfile that starts from the image.
+        let source = Source::new("ONBUILD", format!("FROM scratch\nONBUILD {text}\n"));
         let parsed = dockerfile::parse(&source).map_err(|p| refused(&p))?;
-        Ok(parsed.stages()[0].instructions.clone())
+        match parsed.stages()[0].instructions.first().map(|i| &i.kind) {
+            Some(Kind::Onbuild(trigger)) => Ok(((**trigger).clone(), source)),
+            _ => Err(Error::Refused {
+                message: format!("ONBUILD of the base image is no instruction: {text}"),
+            }),
+        }
     }
 
     fn dispatch(
@@ -306,14 +361,13 @@ impl Builder<'_> {
             Kind::Add(transfer) => self.copy(state, instruction, transfer, stage),
             Kind::Workdir(path) => self.workdir(state, path),
             Kind::Onbuild(trigger) => {
-                let text = self.dockerfile.source().text();
+                let text = self.source.text();
                 let original = text.get(trigger.span.clone()).unwrap_or(&trigger.original);
                 state.config.on_build.push(if trigger.heredocs.is_empty() {
                     trigger.original.clone()
                 } else {
                     original.to_owned()
                 });
-                state.triggers.push((**trigger).clone());
                 Ok(())
             }
             _ => self.meta(state, instruction),
@@ -321,11 +375,17 @@ impl Builder<'_> {
     }
 
     fn workdir(&mut self, state: &mut State, path: &Word) -> Result<(), Error> {
-        let path = self.expand(state, path)?;
-        let path = state.absolute(path.trim_end_matches('/'));
+        let written = self.expand(state, path)?;
+        let path = state.absolute(&written);
+        let path = match path.trim_end_matches('/') {
+            "" => "/".to_owned(),
+            path => path.to_owned(),
+        };
+        let told = if written.starts_with('/') { &written } else { &path };
+        let told = format!("WORKDIR {told}");
         state.config.working_dir.clone_from(&path);
         if path == "/" {
-            state.note(format!("WORKDIR {path}"), false);
+            state.note(told, false);
             return Ok(());
         }
         let user = state.config.user.clone();
@@ -336,8 +396,8 @@ impl Builder<'_> {
             path: path.clone(),
             owner,
         };
-        self.step(state, key, action, false)?;
-        state.note(format!("WORKDIR {path}"), true);
+        self.step(state, key, action)?;
+        state.note(told, true);
         Ok(())
     }
 
@@ -347,15 +407,10 @@ impl Builder<'_> {
         state: &mut State,
         key: Key,
         action: Action,
-        alone: bool,
     ) -> Result<(), Error> {
-        let layer = self.layer(state, &key, action, alone)?;
+        let layer = self.layer(state, &key, action)?;
         state.layers.push(layer);
-        state.key = if alone {
-            Key::of([state.key.as_str().as_bytes(), key.as_str().as_bytes()])
-        } else {
-            key
-        };
+        state.key = key;
         Ok(())
     }
 
@@ -364,7 +419,6 @@ impl Builder<'_> {
         state: &State,
         key: &Key,
         action: Action,
-        alone: bool,
     ) -> Result<Arc<Pending>, Error> {
         let store = &self.shared.store;
         let lock = loop {
@@ -389,7 +443,7 @@ impl Builder<'_> {
         let is_run = matches!(action, Action::Run(_));
         let spec = Spec {
             snapshots: store.snapshots(),
-            lower: if alone { Vec::new() } else { state.lower() },
+            lower: state.lower(),
             scratch: scratch.path().to_path_buf(),
             user_marks: store.user_marks,
             action,
@@ -482,7 +536,7 @@ impl Builder<'_> {
         if config.working_dir.is_empty() {
             config.working_dir = "/".to_owned();
         }
-        let platform = &self.request.platform;
+        let platform = &state.platform;
         let mut image = ImageConfig::new(platform.architecture());
         image.variant = platform.to_string().split('/').nth(2).map(str::to_owned);
         image.created = Some(self.shared.created.clone());

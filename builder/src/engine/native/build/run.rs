@@ -1,7 +1,7 @@
 //! `RUN`.
 
 use super::super::super::Error;
-use super::super::step::{Action, Mount, MountKind, Run, Tree};
+use super::super::step::{self, Action, Mount, MountKind, Run, Tree};
 use super::super::store::{Key, Lock};
 use super::Builder;
 use super::state::{PATH, State};
@@ -52,7 +52,10 @@ impl Builder<'_> {
         .map_err(|e| self.failed(None, e.to_string()))?;
         let key = Key::of([state.key.as_str().as_bytes(), b"RUN", &told]);
         let mut environment = environment;
-        for (name, value) in &self.shared.proxies {
+        let given = self.request.args.iter();
+        let given = given.filter(|(name, _)| dockerfile::is_proxy_arg(name));
+        let shared = self.shared.proxies.iter().map(|(name, value)| (name, value));
+        for (name, value) in given.chain(shared) {
             if !environment.iter().any(|e| e.split('=').next() == Some(name)) {
                 environment.push(format!("{name}={value}"));
             }
@@ -72,7 +75,7 @@ impl Builder<'_> {
             mounts,
             resolv_conf: self.shared.resolv_conf.clone(),
         }));
-        let done = self.step(state, key, action, false);
+        let done = self.step(state, key, action);
         self.held.borrow_mut().clear();
         done?;
         state.note(history, true);
@@ -112,9 +115,11 @@ impl Builder<'_> {
         let Some(first) = instruction.heredocs.first() else {
             return Ok(state.with_shell(line));
         };
-        let source = self.dockerfile.source().text();
+        let source = self.source.text();
+        let word = line.trim();
         let alone = instruction.heredocs.len() == 1
-            && line.trim() == source.get(first.opening.clone()).unwrap_or_default();
+            && word.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with("<<")
+            && source.get(first.opening.clone()) == Some(word);
         if !alone {
             let mut all = line.clone();
             for heredoc in &instruction.heredocs {
@@ -149,11 +154,13 @@ impl Builder<'_> {
             all.push(format!("PATH={PATH}"));
         }
         all.extend(state.config.env.iter().cloned());
-        for (name, value) in &state.args {
-            if let Some(value) = value
-                && state.env(name).is_none()
-            {
-                all.push(format!("{name}={value}"));
+        for arg in state.args.iter().filter(|arg| !arg.hidden) {
+            let Some(value) = &arg.value else { continue };
+            let text = format!("{}={value}", arg.name);
+            let same = |v: &&mut String| v.split('=').next() == Some(arg.name.as_str());
+            match all.iter_mut().find(same) {
+                Some(there) => *there = text,
+                None => all.push(text),
             }
         }
         all
@@ -163,9 +170,13 @@ impl Builder<'_> {
         let mut words = Vec::new();
         if !state.args.is_empty() {
             words.push(format!("|{}", state.args.len()));
-            for (name, value) in &state.args {
-                let value = state.env(name).or(value.as_deref()).unwrap_or_default();
-                words.push(format!("{name}={value}"));
+            for arg in &state.args {
+                let env = state.env(&arg.name);
+                let value = match &arg.value {
+                    Some(value) if !arg.hidden => value,
+                    _ => env.unwrap_or_default(),
+                };
+                words.push(format!("{}={value}", arg.name));
             }
         }
         words.extend(arguments.iter().cloned());
@@ -239,19 +250,22 @@ impl Builder<'_> {
                 }
             }
             "cache" => {
-                if let Some(from) = mount.option("from") {
-                    return Err(self.refuse(
-                        &from.span,
-                        "`from` of a cache mount is not supported: copy into it in the step",
-                    ));
-                }
                 let target = needs_target()?;
+                let source = option("source")?.unwrap_or_else(|| "/".to_owned());
+                let from = mount.option("from").cloned();
                 let id = option("id")?.unwrap_or_else(|| target.clone());
                 let readonly = switch("readonly")?.unwrap_or(false);
                 let (uid, gid) = (number("uid", 10)?.unwrap_or(0), number("gid", 10)?.unwrap_or(0));
                 let mode = number("mode", 8)?.unwrap_or(0o755);
-                let folder = self.cache(&format!("{id} {uid} {gid}"), uid, gid, mode)?;
                 let sharing = option("sharing")?.unwrap_or_else(|| "shared".to_owned());
+                let from = match from.filter(|from| !from.text.is_empty()) {
+                    Some(from) => Some(self.tree(&from, UseKind::MountFrom, stage)?),
+                    None => None,
+                };
+                let told = from.as_ref().map_or("", |(_, told)| told.as_str());
+                let name = format!("{id} {uid} {gid} {source} {told}");
+                let beginning = from.as_ref().map(|(tree, _)| (tree, source.as_str()));
+                let folder = self.cache(&name, uid, gid, mode, beginning)?;
                 let folder = self.share(&sharing, folder)?;
                 // What is in it is no part of what a step depends on.
                 parts.push(format!("cache {target} {id} {uid} {gid} {mode:o} {readonly}"));
@@ -333,16 +347,14 @@ impl Builder<'_> {
         let named = self.dockerfile.source_of(from, kind, stage);
         let named = named.unwrap_or_else(|| Base::Image(from.text.clone()));
         let state = match named {
-            Base::Scratch => self.from_scratch(),
-            Base::Stage(index) => match self.stages.get(&index) {
-                Some(state) => state.clone(),
-                None => return Err(self.refuse(&from.span, "this stage is not built")),
-            },
+            Base::Scratch => self.from_scratch(&self.request.platform),
+            Base::Stage(index) => self.stage(index)?,
             Base::Image(reference) => {
                 if let Some(known) = self.images.get(&reference) {
                     known.clone()
                 } else {
-                    let state = self.from_image(&reference, None)?;
+                    let platform = self.request.platform.clone();
+                    let state = self.from_image(&reference, &platform)?;
                     self.images.insert(reference, state.clone());
                     state
                 }
@@ -351,8 +363,16 @@ impl Builder<'_> {
         Ok((Tree::Layers(state.lower()), state.key.as_str().to_owned()))
     }
 
-    /// The folder of a cache mount, made as it is first asked for.
-    fn cache(&self, id: &str, uid: u32, gid: u32, mode: u32) -> Result<std::path::PathBuf, Error> {
+    /// The folder of a cache mount, made as it is first asked for: empty, or with what a folder of
+    /// another tree holds.
+    fn cache(
+        &self,
+        id: &str,
+        uid: u32,
+        gid: u32,
+        mode: u32,
+        beginning: Option<(&Tree, &str)>,
+    ) -> Result<std::path::PathBuf, Error> {
         use std::os::unix::fs::PermissionsExt as _;
         let store = &self.shared.store;
         let folder = store.folder().join("caches").join(&Digest::of(id).hex()[..32]);
@@ -360,18 +380,52 @@ impl Builder<'_> {
             return Ok(folder);
         }
         let scratch = store.scratch()?;
-        let new = scratch.path().join("cache");
-        let made = std::fs::create_dir(&new)
-            .and_then(|()| std::os::unix::fs::chown(&new, Some(uid), Some(gid)))
-            .and_then(|()| {
-                std::fs::set_permissions(&new, std::fs::Permissions::from_mode(mode))
-            });
+        let mut new = scratch.path().join("cache");
+        match beginning {
+            None => std::fs::create_dir(&new).map_err(|e| store.error(&new, &e))?,
+            Some((tree, path)) => {
+                self.copy_tree(tree, path, scratch.path())?;
+                new = scratch.path().join("upper/cache");
+            }
+        }
+        let made = std::os::unix::fs::chown(&new, Some(uid), Some(gid)).and_then(|()| {
+            std::fs::set_permissions(&new, std::fs::Permissions::from_mode(mode))
+        });
         made.map_err(|e| store.error(&new, &e))?;
         match std::fs::rename(&new, &folder) {
             Ok(()) => Ok(folder),
             // Another step was faster.
             Err(_) if folder.is_dir() => Ok(folder),
             Err(e) => Err(store.error(&folder, &e)),
+        }
+    }
+
+    /// Copies what a folder of a tree holds to `upper/cache` in a scratch folder.
+    fn copy_tree(&self, tree: &Tree, path: &str, scratch: &std::path::Path) -> Result<(), Error> {
+        let source = step::Source {
+            tree: tree.clone(),
+            path: path.to_owned(),
+            glob: false,
+            unpack: false,
+        };
+        let spec = step::Spec {
+            snapshots: self.shared.store.snapshots(),
+            lower: Vec::new(),
+            scratch: scratch.to_path_buf(),
+            user_marks: self.shared.store.user_marks,
+            action: Action::Transfer(step::Transfer {
+                sources: vec![source],
+                destination: "/cache/".to_owned(),
+                owner: None,
+                mode: None,
+                parents: false,
+                excludes: Vec::new(),
+            }),
+        };
+        match self.shared.launcher.run(&spec, self.cancel, |_| {}) {
+            Ok(0) => Ok(()),
+            Ok(status) => Err(self.failed(None, format!("a helper ended with {status}"))),
+            Err(failure) => Err(self.step_failure(failure)),
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::super::store::Key;
 use super::layer::Pending;
-use crate::dockerfile::Instruction;
+use crate::model::Platform;
 use crate::oci::spec::{Config, History};
 
 /// What runs commands where `SHELL` says nothing else.
@@ -24,14 +24,24 @@ pub(super) struct State {
     pub(super) layers: Vec<Arc<Pending>>,
     /// Stands for the file system so far.
     pub(super) key: Key,
-    /// What `ARG` declared in this stage, in order, and the value if there is one.
-    pub(super) args: Vec<(String, Option<String>)>,
+    /// What `ARG` declared so far, in order.
+    pub(super) args: Vec<Arg>,
+    /// What it is for.
+    pub(super) platform: Platform,
     /// Whether this stage had a `CMD` of its own, which an `ENTRYPOINT` leaves alone.
     pub(super) own_command: bool,
-    /// What `ONBUILD` put off, for a stage that starts from this one.
-    pub(super) triggers: Vec<Instruction>,
     /// The time that history tells.
     pub(super) created: String,
+}
+
+/// A build argument that was declared.
+#[derive(Debug, Clone)]
+pub(super) struct Arg {
+    pub(super) name: String,
+    /// Nothing where it was given none and has no default.
+    pub(super) value: Option<String>,
+    /// Whether an `ENV` after it has its name: of the two, the later one counts.
+    pub(super) hidden: bool,
 }
 
 impl State {
@@ -52,15 +62,19 @@ impl State {
         });
     }
 
-    /// The variables that words are expanded with: `ENV` wins over `ARG`.
+    /// The variables that words are expanded with.
     pub(super) fn variables(&self) -> BTreeMap<String, String> {
-        let args = self.args.iter();
-        let mut all: BTreeMap<String, String> = args
-            .filter_map(|(name, value)| Some((name.clone(), value.clone()?)))
-            .collect();
-        for variable in &self.config.env {
-            if let Some((name, value)) = variable.split_once('=') {
-                all.insert(name.to_owned(), value.to_owned());
+        let pair = |v: &String| {
+            let (name, value) = v.split_once('=')?;
+            Some((name.to_owned(), value.to_owned()))
+        };
+        let mut all: BTreeMap<String, String> = self.config.env.iter().filter_map(pair).collect();
+        if !all.contains_key("PATH") {
+            all.insert("PATH".to_owned(), PATH.to_owned());
+        }
+        for arg in self.args.iter().filter(|arg| !arg.hidden) {
+            if let Some(value) = &arg.value {
+                all.insert(arg.name.clone(), value.clone());
             }
         }
         all
@@ -76,6 +90,13 @@ impl State {
 
     /// Sets an environment variable of the image, in the place that it had.
     pub(super) fn set_env(&mut self, name: &str, value: &str) {
+        if !self.config.env.iter().any(|v| v.starts_with("PATH=")) {
+            // Where it stands if nobody says otherwise.
+            self.config.env.insert(0, format!("PATH={PATH}"));
+        }
+        for arg in self.args.iter_mut().filter(|arg| arg.name == name) {
+            arg.hidden = true;
+        }
         let text = format!("{name}={value}");
         let is_it = |v: &&mut String| v.split('=').next() == Some(name);
         match self.config.env.iter_mut().find(is_it) {

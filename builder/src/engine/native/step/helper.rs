@@ -35,11 +35,11 @@ pub(in super::super) fn main() -> i32 {
     }
 }
 
-/// The socket, moved out of the way of the step's standard input.
+/// The socket, moved out of the way of the step's standard input, which is an empty pipe.
 fn socket() -> io::Result<UnixStream> {
     let socket = rustix::io::fcntl_dupfd_cloexec(io::stdin(), 10)?;
-    let null = std::fs::File::open("/dev/null")?;
-    rustix::stdio::dup2_stdin(&null)?;
+    let (empty, _) = io::pipe()?;
+    rustix::stdio::dup2_stdin(&empty)?;
     Ok(UnixStream::from(socket))
 }
 

@@ -98,22 +98,22 @@ impl Accounts {
         Ok((Identity { uid, gid, groups: all }, home))
     }
 
-    /// The ids that `--chown` means. Without a group, a user's own is meant.
-    pub(super) fn owner(&self, owner: &Owner) -> Result<(u32, u32), Failure> {
+    /// The ids that `--chown` means. Without a group, a user's own is meant; a name that the image
+    /// does not know is the superuser, as with BuildKit.
+    pub(super) fn owner(&self, owner: &Owner) -> (u32, u32) {
         let (user, group) = split(&owner.0);
         let number = user.parse::<u32>().ok();
         let account = self.users.iter().find(|u| u.name == user);
         let (uid, own_gid) = match (number, account) {
             (Some(uid), _) => (uid, uid),
             (None, Some(account)) => (account.uid, account.gid),
-            (None, None) if user.is_empty() => (0, 0),
-            (None, None) => return Err(no_user(user)),
+            (None, None) => (0, 0),
         };
         let gid = match group.filter(|group| !group.is_empty()) {
-            Some(group) => self.group(group)?,
+            Some(group) => self.group(group).unwrap_or(0),
             None => own_gid,
         };
-        Ok((uid, gid))
+        (uid, gid)
     }
 
     fn group(&self, group: &str) -> Result<u32, Failure> {
@@ -177,10 +177,11 @@ mod tests {
 
     #[test]
     fn owners() {
-        let of = |text: &str| accounts().owner(&Owner(text.to_owned())).unwrap();
+        let of = |text: &str| accounts().owner(&Owner(text.to_owned()));
         assert_eq!(of("nova"), (42436, 42436));
         assert_eq!(of("55"), (55, 55));
         assert_eq!(of("55:kolla"), (55, 42400));
         assert_eq!(of(":kolla"), (0, 42400));
+        assert_eq!(of("nobody:nowhere"), (0, 0));
     }
 }

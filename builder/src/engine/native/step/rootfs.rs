@@ -261,10 +261,14 @@ pub(super) fn furnish(
             .attach(tree, Path::new(target))
             .map_err(|e| Failure::system(format!("cannot mount {target}"), &e))
     };
-    // These three stay in the image, as with BuildKit.
+    // These three stay in the image, as with BuildKit, where nothing is mounted below them.
     Stubs::default().folder("/proc")?;
     attach(&prepared.proc, "/proc")?;
-    Stubs::default().folder("/dev")?;
+    if run.mounts.iter().any(|mount| mount.target.starts_with("/dev/")) {
+        stubs.folder("/dev")?;
+    } else {
+        Stubs::default().folder("/dev")?;
+    }
     let mount = |kind: &str, target: &str, flags, data: &str| {
         kernel
             .mount(kind, Path::new(target), flags, data)
@@ -342,11 +346,7 @@ pub(super) fn furnish(
 }
 
 fn hosts(hostname: &str) -> String {
-    format!(
-        "127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n\
-         fe00::0\tip6-localnet\nff00::0\tip6-mcastprefix\nff02::1\tip6-allnodes\n\
-         ff02::2\tip6-allrouters\n"
-    )
+    format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n")
 }
 
 fn place(

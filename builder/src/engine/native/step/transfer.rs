@@ -46,7 +46,7 @@ impl Rules {
 /// Carries out `COPY` or `ADD`; the trees are those of its sources.
 pub(super) fn run(copy: &Transfer, trees: &[OwnedFd]) -> Result<(), Failure> {
     let accounts = Accounts::read(Path::new("/"));
-    let owner = copy.owner.as_ref().map(|o| accounts.owner(o)).transpose()?;
+    let owner = copy.owner.as_ref().map(|o| accounts.owner(o));
     let mode = copy.mode.as_deref().map(|text| {
         FileMode::parse(text).ok_or_else(|| Failure::asked(format!("`{text}` is no mode")))
     });
@@ -61,13 +61,6 @@ pub(super) fn run(copy: &Transfer, trees: &[OwnedFd]) -> Result<(), Failure> {
     for (source, tree) in copy.sources.iter().zip(trees) {
         let found = Root::new(tree.as_fd()).find(&source.path, source.glob)?;
         sources.push((source, found));
-    }
-    let count: usize = sources.iter().map(|(_, found)| found.len()).sum();
-    if count > 1 && !copy.destination.ends_with('/') && !copy.parents {
-        let all_folders = sources.iter().flat_map(|(_, f)| f).all(Found::is_folder);
-        if !all_folders && !Path::new(&copy.destination).is_dir() {
-            make_folder(&copy.destination, None)?;
-        }
     }
     for (source, found) in &sources {
         for one in found {
@@ -109,7 +102,7 @@ fn place(
     if rules.left_out(Path::new(name)) {
         return Ok(());
     }
-    let target = if into { follow(&base.join(name))? } else { base };
+    let target = if into { base.join(name) } else { base };
     if let Some(above) = target.parent() {
         make_owned(above, rules)?;
     }
@@ -185,8 +178,8 @@ fn copy_folder(
     rules: &mut Rules,
     depth: usize,
 ) -> Result<(), Failure> {
-    let made = match std::fs::symlink_metadata(target) {
-        Ok(there) if there.is_dir() => false,
+    match std::fs::symlink_metadata(target) {
+        Ok(there) if there.is_dir() => {}
         Ok(_) => {
             return Err(Failure::asked(format!(
                 "cannot put a folder in the place of {}, which is none",
@@ -196,25 +189,14 @@ fn copy_folder(
         Err(_) => {
             let mut builder = std::fs::DirBuilder::new();
             builder.mode(0o700).create(target).map_err(|e| cannot_write(target, &e))?;
-            true
         }
-    };
+    }
     copy_contents(folder, target, path, rules, depth)?;
-    if made {
-        let readable = rustix::fs::openat(
-            folder,
-            ".",
-            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        );
-        if let Ok(folder) = &readable {
-            copy_attributes(folder.as_fd(), target)?;
-        }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    if let Ok(readable) = rustix::fs::openat(folder, ".", flags, Mode::empty()) {
+        copy_attributes(readable.as_fd(), target)?;
     }
-    if made || rules.mode.is_some() || rules.owner.is_some() {
-        settle(target, stat, rules)?;
-    }
-    Ok(())
+    settle(target, stat, rules)
 }
 
 /// How a source that is no folder is reached.
@@ -445,14 +427,21 @@ fn follow(path: &Path) -> Result<PathBuf, Failure> {
 /// Makes a folder and those above it, as far as they are missing, for an owner.
 pub(super) fn make_folder(path: &str, owner: Option<&Owner>) -> Result<(), Failure> {
     let owner = owner.map(|owner| Accounts::read(Path::new("/")).owner(owner));
-    make(Path::new(path), owner.transpose()?)
+    make(Path::new(path), owner, 0o755)
 }
 
+/// The same for a folder that something is copied to.
 pub(super) fn make_owned(path: &Path, rules: &Rules) -> Result<(), Failure> {
-    make(path, rules.owner)
+    let mode = rules.mode.as_ref().map_or(0o755, |mode| mode.apply(0o755, true));
+    make(path, rules.owner, mode)
 }
 
-fn make(path: &Path, owner: Option<(u32, u32)>) -> Result<(), Failure> {
+/// The same without any wishes.
+pub(super) fn make_plain(path: &Path) -> Result<(), Failure> {
+    make(path, None, 0o755)
+}
+
+fn make(path: &Path, owner: Option<(u32, u32)>, mode: u32) -> Result<(), Failure> {
     let mut at = PathBuf::from("/");
     for part in path.components().skip(1) {
         if part == std::path::Component::ParentDir {
@@ -475,6 +464,11 @@ fn make(path: &Path, owner: Option<(u32, u32)>) -> Result<(), Failure> {
         let mut builder = std::fs::DirBuilder::new();
         let made = builder.mode(0o755).recursive(true).create(&at);
         made.map_err(|e| cannot_write(&at, &e))?;
+        if mode != 0o755 {
+            use std::os::unix::fs::PermissionsExt as _;
+            std::fs::set_permissions(&at, std::fs::Permissions::from_mode(mode))
+                .map_err(|e| cannot_write(&at, &e))?;
+        }
         if let Some((uid, gid)) = owner {
             std::os::unix::fs::lchown(&at, Some(uid), Some(gid))
                 .map_err(|e| cannot_write(&at, &e))?;

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek as _};
+use std::io::{self, BufReader, Read, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -11,8 +11,9 @@ use rustix::fs::{CWD, FileType, Mode, XattrFlags};
 use tar::EntryType;
 
 use super::spec::Failure;
-use super::transfer::{Rules, cannot_write, finish, make_owned};
+use super::transfer::{Rules, cannot_write, finish, make_plain};
 use super::tree::{Found, clean};
+use crate::sys::{Ended, Forked, die_with_parent, exit, fork, wait};
 
 /// Unpacks a file into a folder if it is an archive, compressed or not; tells whether it was.
 pub(super) fn archive(found: &Found, into: &Path, rules: &Rules) -> Result<bool, Failure> {
@@ -30,19 +31,55 @@ pub(super) fn archive(found: &Found, into: &Path, rules: &Rules) -> Result<bool,
     if !is_archive(open().map_err(wrong)?) {
         return Ok(false);
     }
-    make_owned(into, rules)?;
-    let stream = decompress(open().map_err(wrong)?).map_err(wrong)?;
-    let mut folders = HashMap::new();
-    let mut archive = tar::Archive::new(stream);
-    for entry in archive.entries().map_err(wrong)? {
-        let mut entry = entry.map_err(wrong)?;
-        unpack_entry(&mut entry, into, rules, &mut folders)?;
-    }
-    // Last, since what is put into a folder changes its time.
-    for (folder, (uid, gid, mode, time)) in folders {
-        finish(&folder, uid, gid, Some(mode), time)?;
-    }
+    make_plain(into)?;
+    confined(into, || {
+        let stream = decompress(open().map_err(wrong)?).map_err(wrong)?;
+        let mut folders = HashMap::new();
+        let mut archive = tar::Archive::new(stream);
+        for entry in archive.entries().map_err(wrong)? {
+            let mut entry = entry.map_err(wrong)?;
+            unpack_entry(&mut entry, rules, &mut folders)?;
+        }
+        // Last, since what is put into a folder changes its time.
+        for (folder, (uid, gid, mode, time)) in folders {
+            finish(&folder, uid, gid, Some(mode), time)?;
+        }
+        Ok(())
+    })?;
     Ok(true)
+}
+
+/// Does something in a process to which a folder is the root: not even the links that an archive
+/// brings along lead out of the folder.
+fn confined(
+    folder: &Path,
+    work: impl FnOnce() -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let failed = |e: io::Error| Failure::system("cannot start unpacking", &e);
+    let (mut answer, mut answering) = io::pipe().map_err(failed)?;
+    match fork().map_err(failed)? {
+        Forked::Child => {
+            let entered = die_with_parent()
+                .and_then(|()| Ok(rustix::process::chroot(folder)?))
+                .and_then(|()| Ok(rustix::process::chdir("/")?));
+            let done = entered.map_err(failed).and_then(|()| work());
+            if let Err(failure) = &done {
+                let text = serde_json::to_vec(failure).unwrap_or_default();
+                let _ = answering.write_all(&text);
+            }
+            exit(i32::from(done.is_err()))
+        }
+        Forked::Parent(pid) => {
+            drop(answering);
+            let mut text = Vec::new();
+            answer.read_to_end(&mut text).map_err(failed)?;
+            match wait(pid).map_err(failed)? {
+                Ended::Exited(0) => Ok(()),
+                _ => Err(serde_json::from_slice(&text)
+                    .unwrap_or_else(|_| Failure::asked("unpacking an archive was cut off"))),
+            }
+        }
+    }
 }
 
 /// Whether the beginning of a file is that of an archive.
@@ -94,7 +131,6 @@ type Folders = HashMap<PathBuf, (u32, u32, u32, i64)>;
 
 fn unpack_entry(
     entry: &mut tar::Entry<'_, impl Read>,
-    into: &Path,
     rules: &Rules,
     folders: &mut Folders,
 ) -> Result<(), Failure> {
@@ -104,6 +140,13 @@ fn unpack_entry(
         return Ok(());
     }
     let path = entry.path().map_err(malformed)?.into_owned();
+    if path.components().any(|part| part == std::path::Component::ParentDir) {
+        return Err(Failure::asked(format!(
+            "cannot unpack {}: it leads out of the archive",
+            path.display()
+        )));
+    }
+    let into = Path::new("/");
     let target = into.join(clean(&path));
     let (uid, gid) = match rules.owner() {
         Some(owner) => owner,
@@ -115,12 +158,12 @@ fn unpack_entry(
     let mode = entry.header().mode().map_err(malformed)? & 0o7777;
     let time = i64::try_from(entry.header().mtime().map_err(malformed)?).unwrap_or(0);
     let there = std::fs::symlink_metadata(&target).ok();
+    // What an archive says of its own root is not for the folder that it is unpacked in.
     if target == into {
-        folders.insert(target, (uid, gid, mode, time));
         return Ok(());
     }
     if let Some(above) = target.parent() {
-        make_owned(above, rules)?;
+        make_plain(above)?;
     }
     let is_folder = there.as_ref().is_some_and(std::fs::Metadata::is_dir);
     if there.is_some() && !(is_folder && kind.is_dir()) {
@@ -150,7 +193,10 @@ fn unpack_entry(
         EntryType::Link => {
             let link = link_name(entry)?;
             let original = into.join(clean(&link));
-            return std::fs::hard_link(&original, &target).map_err(wrong);
+            std::fs::hard_link(&original, &target).map_err(wrong)?;
+            if original.is_symlink() {
+                return Ok(());
+            }
         }
         EntryType::Symlink => {
             std::os::unix::fs::symlink(link_name(entry)?, &target).map_err(wrong)?;

@@ -59,6 +59,23 @@ impl Store {
         cleaned
     }
 
+    /// Takes away what a crashed process made and did not come to record, unless others are at
+    /// work: it is in nobody's way.
+    pub(super) fn repair(&self) -> Result<(), Error> {
+        let alone = self.in_use.upgrade().map_err(|e| self.error(&self.folder, &e))?;
+        if alone {
+            let limits = Limits {
+                now: SystemTime::UNIX_EPOCH,
+                unused_for: None,
+                size: None,
+            };
+            let swept = self.sweep_unused(&limits, false);
+            let _ = self.in_use.downgrade();
+            swept?;
+        }
+        Ok(())
+    }
+
     fn sweep_unused(&self, limits: &Limits, dry_run: bool) -> Result<Vec<Leftover>, Error> {
         let mut kept = Kept::default();
         for (image, _) in self.images()? {

@@ -86,7 +86,7 @@ impl Store {
         }
         let folder = folder.canonicalize().map_err(unusable)?;
         let in_use = Lock::shared(&folder.join("lock")).map_err(unusable)?;
-        sweep(&folder.join("tmp"));
+        let crashed = sweep(&folder.join("tmp"));
         let (scratch, alive) = own_folder(&folder.join("tmp")).map_err(unusable)?;
         let store = Self {
             folder,
@@ -98,6 +98,9 @@ impl Store {
             _alive: alive,
         };
         store.begin_layout()?;
+        if crashed {
+            store.repair()?;
+        }
         Ok(store)
     }
 
@@ -205,11 +208,12 @@ fn own_folder(tmp: &Path) -> io::Result<(PathBuf, Lock)> {
     }
 }
 
-/// Takes away the folders of processes that are no more.
-fn sweep(tmp: &Path) {
+/// Takes away the folders of processes that are no more, and tells whether there were any.
+fn sweep(tmp: &Path) -> bool {
     let Ok(entries) = std::fs::read_dir(tmp) else {
-        return;
+        return false;
     };
+    let mut any = false;
     for path in entries.flatten().map(|entry| entry.path()) {
         if path.extension().is_some() {
             continue;
@@ -218,8 +222,10 @@ fn sweep(tmp: &Path) {
         if let Ok(Some(_dead)) = Lock::try_exclusive(&lock_of(&path)) {
             remove_tree(&path);
             let _ = std::fs::remove_file(lock_of(&path));
+            any = true;
         }
     }
+    any
 }
 
 /// Removes a folder with all that is in it, whatever permissions it has. What cannot be removed
