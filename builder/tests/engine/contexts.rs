@@ -54,11 +54,13 @@ impl Context for Large {
         let mut header = tar::Header::new_ustar();
         header.set_mode(0o644);
         header.set_size(dockerfile.len() as u64);
+        header.set_mtime(0);
         tar.append_data(&mut header, "Dockerfile", dockerfile.as_bytes())?;
         let mut header = tar::Header::new_ustar();
         header.set_path("large")?;
         header.set_mode(0o644);
         header.set_size(self.0);
+        header.set_mtime(0);
         header.set_cksum();
         let start = [tar.get_ref().as_slice(), header.as_bytes()].concat();
         let end = std::io::repeat(0).take(1024);
