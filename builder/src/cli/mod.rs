@@ -11,6 +11,7 @@ mod fleet;
 mod keychain;
 mod lock;
 mod logs;
+mod mirrors;
 mod progress;
 mod settings;
 mod timing;
