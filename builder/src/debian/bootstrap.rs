@@ -1,6 +1,5 @@
 //! From a suite's name to the tar of a root file system.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write as _};
 use std::path::{Path, PathBuf};
@@ -316,13 +315,8 @@ fn settings(request: &Request, sources: &[Source], resolution: &Resolution) -> V
     });
     let list = sources::list(sources, &request.components, signed_by.as_deref());
     made.push(Made::new("etc/apt/sources.list", list));
-    let by_name: BTreeMap<_, _> = resolution.packages.iter().collect();
-    let automatic = resolution.automatic.iter();
-    let automatic: Vec<&Package> = automatic
-        .filter_map(|name| by_name.get(name).map(|p| p.as_ref()))
-        .collect();
-    if !automatic.is_empty() {
-        let text = second_stage::extended_states(automatic);
+    if !resolution.automatic.is_empty() {
+        let text = second_stage::extended_states(&resolution.automatic, &request.architecture);
         made.push(Made::new("var/lib/apt/extended_states", text));
     }
     made

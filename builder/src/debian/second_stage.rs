@@ -110,13 +110,14 @@ impl Steps<'_> {
     }
 }
 
-/// apt's record of packages that are there only for others.
-pub(super) fn extended_states<'a>(automatic: impl IntoIterator<Item = &'a Package>) -> String {
-    let paragraphs = automatic.into_iter().map(|package| {
-        format!(
-            "Package: {}\nArchitecture: {}\nAuto-Installed: 1\n\n",
-            package.name, package.architecture
-        )
+/// apt's record of packages that are there only for others. Those of every architecture are recorded
+/// with the machine's.
+pub(super) fn extended_states<'a>(
+    automatic: impl IntoIterator<Item = &'a String>,
+    architecture: &str,
+) -> String {
+    let paragraphs = automatic.into_iter().map(|name| {
+        format!("Package: {name}\nArchitecture: {architecture}\nAuto-Installed: 1\n\n")
     });
     paragraphs.collect()
 }
