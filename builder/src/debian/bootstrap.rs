@@ -321,3 +321,7 @@ fn settings(request: &Request, sources: &[Source], resolution: &Resolution) -> V
     }
     made
 }
+
+#[cfg(test)]
+#[path = "tests/bootstrap.rs"]
+mod tests;

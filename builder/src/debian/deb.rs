@@ -147,4 +147,4 @@ impl Read for Bounded {
 
 #[cfg(test)]
 #[path = "tests/deb.rs"]
-mod tests;
+pub(super) mod tests;

@@ -302,4 +302,4 @@ fn is_as_wanted(path: &Path, wanted: &Wanted) -> bool {
 
 #[cfg(test)]
 #[path = "tests/fetch.rs"]
-mod tests;
+pub(super) mod tests;

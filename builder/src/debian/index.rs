@@ -206,11 +206,11 @@ fn version(text: &str) -> Result<Version, String> {
         .map_err(|_| format!("`{}` is not a version", text.escape_debug()))
 }
 
-/// A package's name (Debian Policy, section 5.6.1), which also becomes a part of file names.
+/// A package's name (Debian Policy, section 5.6.1; dpkg also takes one letter), which also becomes a
+/// part of file names.
 pub(super) fn is_name(text: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b);
-    text.len() >= 2
-        && text.len() <= 200
+    text.len() <= 200
         && text.bytes().all(allowed)
         && text
             .bytes()

@@ -359,4 +359,4 @@ fn check(
 
 #[cfg(test)]
 #[path = "tests/keyring.rs"]
-mod tests;
+pub(super) mod tests;

@@ -15,7 +15,7 @@ use super::index::{Index, IndexError, Package};
 use super::variant::Variant;
 
 /// How many choices between alternatives are tried before giving up.
-const MAX_TRIES: u32 = 2000;
+const MAX_TRIES: u32 = 500;
 
 /// Stands in for /usr being merged already, which `usrmerge` would do to a running system.
 const IS_MERGED: (&str, &str) = ("usrmerge", "usr-is-merged");

@@ -18,6 +18,8 @@ if [ -e $policy ]; then policy=; else
     chmod +x $policy
 fi
 
+info=/var/lib/dpkg/info
+ci=/var/lib/dpkg/tmp.ci
 version=$(dpkg-query --show --showformat '${Version}' dpkg)
 while read -r step first rest; do
     case $step in
@@ -27,10 +29,17 @@ while read -r step first rest; do
         dpkg --force-depends --configure $first $rest </dev/null
         ;;
     preinst)
+        # Where dpkg has what it is about to unpack, and where debconf looks for whose script asks.
+        mkdir $ci
+        for file in preinst config templates; do
+            if [ -e "$info/${rest#* }.$file" ]; then cp "$info/${rest#* }.$file" $ci/$file; fi
+        done
+        printf 'Package: %s\n' "$first" >$ci/control
         DPKG_MAINTSCRIPT_NAME=preinst DPKG_MAINTSCRIPT_PACKAGE=$first \
             DPKG_MAINTSCRIPT_ARCH=${rest% *} DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT=1 \
             DPKG_RUNNING_VERSION=$version DPKG_ROOT='' DPKG_ADMINDIR=/var/lib/dpkg \
-            "/var/lib/dpkg/info/${rest#* }.preinst" install </dev/null
+            $ci/preinst install </dev/null
+        rm -r $ci
         ;;
     esac
 done <"$here/steps"
