@@ -24,10 +24,17 @@ pub(super) struct Control {
     /// The paragraph, without a line break at its end.
     text: String,
     files: Vec<ControlFile>,
-    /// Paths in the form of [`Member::path`].
-    conffiles: Vec<String>,
+    conffiles: Vec<Conffile>,
     /// The trigger, and whether who activates it waits.
     interests: Vec<(String, bool)>,
+}
+
+#[derive(Debug, PartialEq)]
+struct Conffile {
+    /// In the form of [`Member::path`].
+    path: String,
+    /// One that an upgrade removes, and that is not in the package.
+    gone: bool,
 }
 
 #[derive(Debug, PartialEq)]
@@ -132,7 +139,7 @@ impl Control {
     }
 
     /// The paragraph of dpkg's status file.
-    fn status(&self, conffiles: &[&str]) -> String {
+    fn status(&self, conffiles: &[&Conffile]) -> String {
         let (first, rest) = self.text.split_once('\n').unwrap_or((&self.text, ""));
         let mut text = format!("{first}\nStatus: install ok unpacked\n{rest}");
         if !text.ends_with('\n') {
@@ -140,8 +147,13 @@ impl Control {
         }
         if !conffiles.is_empty() {
             text.push_str("Conffiles:\n");
-            for path in conffiles {
-                text.push_str(&format!(" /{path} newconffile\n"));
+            for conffile in conffiles {
+                let flag = if conffile.gone {
+                    " remove-on-upgrade"
+                } else {
+                    ""
+                };
+                text.push_str(&format!(" /{} newconffile{flag}\n", conffile.path));
             }
         }
         text
@@ -149,26 +161,25 @@ impl Control {
 }
 
 /// The files that a package's administrator may change (deb-conffiles(5)).
-fn conffiles(text: &str) -> io::Result<Vec<String>> {
-    let mut found = Vec::new();
-    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        // One that an upgrade removes is not in the package.
-        if line.starts_with("remove-on-upgrade") {
-            continue;
-        }
-        match line.strip_prefix('/') {
-            Some(path) if !line.contains("/../") && !line.contains(char::is_whitespace) => {
-                found.push(path.to_owned());
-            }
-            _ => {
-                return Err(wrong(format!(
+fn conffiles(text: &str) -> io::Result<Vec<Conffile>> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines
+        .map(|line| {
+            let rest = line.strip_prefix("remove-on-upgrade").map(str::trim_start);
+            let path = rest.unwrap_or(line);
+            let good = !path.contains("/../") && !path.contains(char::is_whitespace);
+            match path.strip_prefix('/') {
+                Some(path) if good => Ok(Conffile {
+                    path: path.to_owned(),
+                    gone: rest.is_some(),
+                }),
+                _ => Err(wrong(format!(
                     "`{}` cannot be a conffile",
                     line.escape_debug()
-                )));
+                ))),
             }
-        }
-    }
-    Ok(found)
+        })
+        .collect()
 }
 
 /// The triggers that a package waits for (deb-triggers(5)).
@@ -240,14 +251,18 @@ pub(super) fn records(
             });
         }
         let mut own = Vec::new();
-        for path in &control.conffiles {
-            let place = layout.place(path).unwrap_or_default();
+        for conffile in &control.conffiles {
+            if conffile.gone {
+                own.push(conffile);
+                continue;
+            }
+            let place = layout.place(&conffile.path).unwrap_or_default();
             let placed = layout.entries().get(&place);
             let is_own = placed.is_some_and(|placed| {
                 placed.package == number && matches!(placed.node, Node::File(_))
             });
             if is_own {
-                own.push(path.as_str());
+                own.push(conffile);
                 renamed.push(place);
             }
         }

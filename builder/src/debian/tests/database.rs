@@ -5,7 +5,11 @@ use super::*;
 #[test]
 fn conffiles_are_absolute_paths() {
     let read = conffiles("/etc/a\n\n remove-on-upgrade /etc/old\n/etc/b/c\n").unwrap();
-    assert_eq!(read, ["etc/a", "etc/b/c"]);
+    let read: Vec<(&str, bool)> = read.iter().map(|c| (c.path.as_str(), c.gone)).collect();
+    assert_eq!(
+        read,
+        [("etc/a", false), ("etc/old", true), ("etc/b/c", false)]
+    );
     for bad in ["etc/a", "/etc/../x", "/etc/a b"] {
         assert!(conffiles(bad).is_err(), "{bad}");
     }
