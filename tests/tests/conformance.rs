@@ -8,7 +8,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use kolla_tests::conformance::{Candidate, Case, Expected, Judge, Server, cases, differences};
+use kolla_tests::conformance::{
+    Candidate, Case, Difference, Expected, Judge, Prepared, Server, cases, differences,
+};
+use serde_json::Value;
 
 #[test]
 fn an_image_is_what_buildkit_makes_of_its_dockerfile() {
@@ -62,6 +65,9 @@ fn an_image_is_what_buildkit_makes_of_its_dockerfile() {
 
 fn run(judge: &Judge, candidate: &Candidate, server: &Server, case: &Case) -> Result<(), String> {
     let prepared = case.prepare(&judge.work(), server);
+    if let Some(fixed) = case.fixed() {
+        return by_hand(judge, candidate, case, &prepared, &fixed);
+    }
     let judged = match candidate {
         Candidate::Judge => {
             let judged = judge.build(case, &prepared, &[]);
@@ -76,13 +82,8 @@ fn run(judge: &Judge, candidate: &Candidate, server: &Server, case: &Case) -> Re
     let built = candidate.build(judge, case, &prepared);
     match (case.expected(), judged, built) {
         (Expected::Image, Ok(judged), Ok(built)) => {
-            let found = differences(&judged, &server.nowhere(built), &case.skips());
-            let all: Vec<String> = found.iter().map(ToString::to_string).collect();
-            if all.is_empty() {
-                Ok(())
-            } else {
-                Err(all.join("\n"))
-            }
+            let built = server.nowhere(built);
+            shown(&differences(&judged, &built, &case.skips()))
         }
         (Expected::Failure, Err(judged), Err(built)) => {
             let text = case.judge_says().unwrap_or_default();
@@ -106,6 +107,37 @@ fn run(judge: &Judge, candidate: &Candidate, server: &Server, case: &Case) -> Re
                 show(built)
             ))
         }
+    }
+}
+
+/// Of a case that no judge can build: only the parts that are written down count.
+fn by_hand(
+    judge: &Judge,
+    candidate: &Candidate,
+    case: &Case,
+    prepared: &Prepared,
+    fixed: &Value,
+) -> Result<(), String> {
+    let built = candidate.build(judge, case, prepared);
+    if !matches!(candidate, Candidate::Native(_)) {
+        return match built {
+            Ok(_) => Err("the judge builds it by now: take its word".to_owned()),
+            Err(_) => Ok(()),
+        };
+    }
+    let mut built = built?;
+    let parts = fixed.as_object().ok_or("expected.json is no object")?;
+    let all = built.as_object_mut().ok_or("no report")?;
+    all.retain(|part, _| parts.contains_key(part));
+    shown(&differences(fixed, &built, &case.skips()))
+}
+
+fn shown(found: &[Difference]) -> Result<(), String> {
+    let all: Vec<String> = found.iter().map(ToString::to_string).collect();
+    if all.is_empty() {
+        Ok(())
+    } else {
+        Err(all.join("\n"))
     }
 }
 

@@ -217,6 +217,55 @@ fn nothing_is_left_of_the_installation() {
     assert!(left.is_empty(), "{left:#?}");
 }
 
+/// mmdebstrap, which leaves the choice of packages to apt, as a second opinion.
+#[test]
+fn base_has_the_packages_that_apt_would_choose() {
+    let Some(real) = Real::built() else { return };
+    let _turn = real.turn();
+    let folder = tempfile::tempdir().unwrap();
+    let (list, status) = (
+        folder.path().join("sources.list"),
+        folder.path().join("status"),
+    );
+    std::fs::write(
+        &list,
+        real.script("base", "cat /etc/apt/sources.list") + "\n",
+    )
+    .unwrap();
+    let keep = format!(
+        "--customize-hook=cp \"$1/var/lib/dpkg/status\" {}",
+        status.display()
+    );
+    let output = std::process::Command::new("mmdebstrap")
+        .args([
+            "--quiet",
+            "--variant=minbase",
+            "--include=ca-certificates",
+            &keep,
+        ])
+        .args(["trixie", "/dev/null"])
+        .arg(&list)
+        .output()
+        .expect("mmdebstrap is a Debian package of the same name");
+    assert!(output.status.success(), "{output:?}");
+    let status = std::fs::read_to_string(&status).unwrap();
+    let mut theirs: Vec<&str> = status
+        .lines()
+        .filter_map(|line| line.strip_prefix("Package: "))
+        .collect();
+    theirs.sort_unstable();
+    // Not their versions: the image may be older than what the archive holds now.
+    let ours = real.script("base", "dpkg-query --show --showformat '${Package}\\n'");
+    let mut ours: Vec<&str> = ours.lines().collect();
+    ours.sort_unstable();
+    assert_eq!(ours, theirs);
+    let said = real.script(
+        "base",
+        "apt-get --quiet --quiet check; ls -d /bootstrap* 2>&1 || true",
+    );
+    assert!(said.contains("No such file"), "{said}");
+}
+
 #[test]
 fn python_is_compiled_and_packages_are_recorded() {
     let Some(real) = Real::built() else { return };

@@ -1,6 +1,9 @@
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use crate::debian::Variant;
 use crate::model::{Digest, ImageName, ServiceName, Source};
 
 /// One image as its service defines it, with what `kolla.toml` changes already applied.
@@ -179,12 +182,31 @@ pub enum Origin {
 pub struct Bootstrap {
     /// The release, `trixie`.
     pub suite: String,
-    /// Which packages beside the included ones: mmdebstrap's variants.
-    pub variant: String,
+    /// Which packages beside the included ones.
+    pub variant: Variant,
     /// Further packages.
     pub include: Vec<String>,
     /// Archive areas, `main`.
     pub components: Vec<String>,
+    /// The keys to trust in place of Debian's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keyring: Option<KeyFile>,
+}
+
+/// A file of OpenPGP public keys. As an input of the fingerprint it is its digest.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyFile(pub Arc<[u8]>);
+
+impl fmt::Debug for KeyFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", Digest::of(&self.0))
+    }
+}
+
+impl serde::Serialize for KeyFile {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&Digest::of(&self.0))
+    }
 }
 
 /// What `kolla.toml` changes of one image.

@@ -3,6 +3,7 @@
 //! Owns `services/*/service.toml`, the discovery of images, overlays, and the customisations of
 //! `kolla.toml`. Renders nothing and reads no parent: that is written in the Dockerfiles alone.
 
+mod bootstrap;
 mod definition;
 mod service;
 pub mod toml;
@@ -16,13 +17,15 @@ use ::toml::Spanned;
 use rayon::prelude::*;
 
 pub use definition::{
-    Bootstrap, Customization, FileKind, FoundFile, ImageDefinition, Origin, SourceDefinition, User,
+    Bootstrap, Customization, FileKind, FoundFile, ImageDefinition, KeyFile, Origin,
+    SourceDefinition, User,
 };
 
 use crate::model::{
     Diagnostic, Diagnostics, Digest, ImageName, Location, ServiceName, Source, did_you_mean,
 };
-use service::{BootstrapTable, ImageTable, ServiceFile, SourceTable};
+use bootstrap::bootstrap;
+use service::{ImageTable, ServiceFile, SourceTable};
 use tree::Tree;
 
 /// Every image of the fleet and the templates they share.
@@ -555,38 +558,10 @@ fn source_definition(
             commit: id.clone(),
         }
     } else if let Some(local) = &table.local {
-        let relative = Path::new(local.get_ref());
-        let leaves = relative.is_absolute()
-            || relative
-                .components()
-                .any(|c| !matches!(c, std::path::Component::Normal(_)));
-        let path = service_folder.join(relative);
-        if leaves {
-            return Err(Diagnostic::definition(
-                "a `local` source is a path below the service's folder",
-            )
-            .at(at(local.span()))
-            .hint("without a leading `/`, and without `..`"));
-        }
-        let Ok(real) = path.canonicalize() else {
-            return Err(
-                Diagnostic::definition(format!("there is no `{}`", path.display()))
-                    .at(at(local.span())),
-            );
-        };
-        let inside = service_folder
-            .canonicalize()
-            .is_ok_and(|folder| real.starts_with(folder));
-        if !inside {
-            return Err(Diagnostic::definition(
-                "this path leads out of the service's folder over a symbolic link",
-            )
-            .at(at(local.span()))
-            .hint("copy what is needed into the service's folder"));
-        }
+        let path = within_service(service_folder, local, "a `local` source", source)?;
         Origin::Local { path }
     } else if let Some(table) = &table.bootstrap {
-        Origin::Bootstrap(bootstrap(table.get_ref(), source)?)
+        Origin::Bootstrap(bootstrap(table.get_ref(), source, service_folder)?)
     } else {
         return Err(Diagnostic::definition("a source has exactly one origin").at(here));
     };
@@ -595,6 +570,43 @@ fn source_definition(
         origin,
         declared: here,
     })
+}
+
+/// A path of a definition, which is below its service's folder and leads nowhere else.
+fn within_service(
+    service_folder: &Path,
+    text: &Spanned<String>,
+    what: &str,
+    source: &Source,
+) -> Result<PathBuf, Diagnostic> {
+    let at = || source.location(text.span());
+    let relative = Path::new(text.get_ref());
+    let leaves = relative.is_absolute()
+        || relative
+            .components()
+            .any(|c| !matches!(c, std::path::Component::Normal(_)));
+    let path = service_folder.join(relative);
+    if leaves {
+        return Err(
+            Diagnostic::definition(format!("{what} is a path below the service's folder"))
+                .at(at())
+                .hint("without a leading `/`, and without `..`"),
+        );
+    }
+    let Ok(real) = path.canonicalize() else {
+        return Err(Diagnostic::definition(format!("there is no `{}`", path.display())).at(at()));
+    };
+    let inside = service_folder
+        .canonicalize()
+        .is_ok_and(|folder| real.starts_with(folder));
+    if !inside {
+        return Err(Diagnostic::definition(
+            "this path leads out of the service's folder over a symbolic link",
+        )
+        .at(at())
+        .hint("copy what is needed into the service's folder"));
+    }
+    Ok(path)
 }
 
 fn check_url(
@@ -624,57 +636,6 @@ fn check_url(
         return Err(problem("a URL has no white space"));
     }
     Ok(text.clone())
-}
-
-fn bootstrap(table: &BootstrapTable, source: &Source) -> Result<Bootstrap, Diagnostic> {
-    let word = |value: &Spanned<String>, what: &str| {
-        let text = value.get_ref();
-        let good = text
-            .bytes()
-            .next()
-            .is_some_and(|b| b.is_ascii_alphanumeric())
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"+-._".contains(&b));
-        if good {
-            Ok(text.clone())
-        } else {
-            Err(
-                Diagnostic::definition(format!("`{}` is not a {what}", text.escape_debug()))
-                    .at(source.location(value.span())),
-            )
-        }
-    };
-    let words = |values: &[Spanned<String>], what: &str| {
-        values
-            .iter()
-            .map(|v| word(v, what))
-            .collect::<Result<Vec<_>, _>>()
-    };
-    const VARIANTS: [&str; 7] = [
-        "extract",
-        "custom",
-        "essential",
-        "apt",
-        "required",
-        "minbase",
-        "important",
-    ];
-    let variant = table.variant.get_ref();
-    if !VARIANTS.contains(&variant.as_str()) {
-        return Err(Diagnostic::definition(format!(
-            "unknown variant `{}`",
-            variant.escape_debug()
-        ))
-        .at(source.location(table.variant.span()))
-        .maybe_hint(did_you_mean(variant, VARIANTS)));
-    }
-    Ok(Bootstrap {
-        suite: word(&table.suite, "release name")?,
-        variant: variant.clone(),
-        include: words(&table.include, "package name")?,
-        components: words(&table.components, "archive area")?,
-    })
 }
 
 fn customize(image: &mut ImageDefinition, change: &Customization) -> Result<(), Diagnostics> {

@@ -64,6 +64,7 @@ pub(super) struct BootstrapTable {
     pub(super) include: Vec<Spanned<String>>,
     #[serde(default = "main_component")]
     pub(super) components: Vec<Spanned<String>>,
+    pub(super) keyring: Option<Spanned<String>>,
 }
 
 fn minbase() -> Spanned<String> {

@@ -59,7 +59,7 @@ pub(super) struct GlobalArgs {
     /// Start from this image instead of bootstrapping one from the distribution's archive
     #[arg(long, global = true, value_name = "REFERENCE", help_heading = "Fleet")]
     pub(super) base_image: Option<String>,
-    /// The distribution's archive to bootstrap from [default: mmdebstrap's own]
+    /// The distribution's archive to bootstrap from [default: that of this machine's apt]
     #[arg(long, global = true, value_name = "URL", help_heading = "Fleet")]
     pub(super) mirror: Option<String>,
     /// What to build for [default: this machine]

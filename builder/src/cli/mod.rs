@@ -12,6 +12,7 @@ mod fleet;
 mod keychain;
 mod lock;
 mod logs;
+mod mirrors;
 mod progress;
 mod rootless;
 mod settings;

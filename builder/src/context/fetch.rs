@@ -2,11 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 
 use crate::catalog::{Bootstrap, Origin, SourceDefinition};
+use crate::debian::{self, Mirrors};
 use crate::event::{Event, Sink};
 use crate::model::{Class, Diagnostic, Digest, Platform};
 
@@ -21,18 +25,25 @@ const MAX_DOWNLOAD: u64 = 8 << 30;
 #[derive(Debug, Clone)]
 pub struct Fetcher {
     folder: PathBuf,
-    mirror: Option<String>,
+    mirrors: Option<Mirrors>,
     platform: Platform,
+    now: SystemTime,
 }
 
 impl Fetcher {
-    /// Keeps what it fetches in `folder`. `mirror` is the archive that a root file system is
-    /// bootstrapped from; without one, mmdebstrap decides.
-    pub fn new(folder: impl Into<PathBuf>, mirror: Option<String>, platform: Platform) -> Self {
+    /// Keeps what it fetches in `folder`. `mirrors` are the archives that a root file system is
+    /// bootstrapped from, and `now` the time at which their signatures must be valid.
+    pub fn new(
+        folder: impl Into<PathBuf>,
+        mirrors: Option<Mirrors>,
+        platform: Platform,
+        now: SystemTime,
+    ) -> Self {
         Self {
             folder: folder.into(),
-            mirror,
+            mirrors,
             platform,
+            now,
         }
     }
 
@@ -55,7 +66,7 @@ impl Fetcher {
             Origin::Bootstrap(bootstrap) => {
                 let key = format!("{}\0{}", self.platform, serde_json::json!(bootstrap));
                 format!(
-                    "bootstrap-{}-{}.tar",
+                    "unpacked-{}-{}.tar",
                     bootstrap.suite,
                     &Digest::of(key).hex()[..16]
                 )
@@ -103,52 +114,47 @@ impl Fetcher {
         scratch: &Path,
         file: &Path,
     ) -> Result<(), Diagnostic> {
-        // setpriv ends mmdebstrap with us, however we end: it would go on for minutes otherwise.
-        let mut command = Command::new("setpriv");
-        command
-            .args([
-                "--pdeathsig",
-                "TERM",
-                "--",
-                "mmdebstrap",
-                "--quiet",
-                "--format=tar",
-            ])
-            .arg(format!("--variant={}", bootstrap.variant))
-            .arg(format!(
-                "--architectures={}",
-                self.platform.debian_architecture()
-            ))
-            .arg(format!("--components={}", bootstrap.components.join(",")))
-            .args([
-                "--aptopt=Acquire::Retries \"3\"",
-                "--aptopt=Acquire::Languages \"none\"",
-            ])
-            // What mmdebstrap takes from the machine that it runs on, and its own settings.
-            .arg(concat!(
-                "--customize-hook=rm -f \"$1/etc/hostname\" \"$1/etc/resolv.conf\"",
-                " \"$1/etc/apt/apt.conf.d/99mmdebstrap\" \"$1/etc/dpkg/dpkg.cfg.d/99mmdebstrap\""
-            ))
-            // It holds nothing but what every run would fetch again.
-            .arg("--dpkgopt=force-unsafe-io")
-            .env("TMPDIR", scratch);
-        if !bootstrap.include.is_empty() {
-            command.arg(format!("--include={}", bootstrap.include.join(",")));
+        /// Ends the work on other threads when the future is dropped.
+        struct Stop(Arc<AtomicBool>);
+        impl Drop for Stop {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::Relaxed);
+            }
         }
-        command.arg(&bootstrap.suite).arg(file);
-        command.args(&self.mirror);
-        let missing = "install it (`apt-get install mmdebstrap`), or start from any other image with --base-image";
-        run(command, "mmdebstrap", missing, |output| {
-            let offline = ["Could not resolve", "Temporary failure", "Connection", "Unable to connect"]
-                .iter()
-                .any(|sign| output.contains(sign));
-            let problem = Diagnostic::new(
-                if offline { Class::Transient } else { Class::Environment },
-                format!("cannot bootstrap {}: mmdebstrap failed", bootstrap.suite),
-            );
-            problem.hint("the archive must be reachable: name a mirror with --mirror, or start from any other image with --base-image")
+        let Some(mirrors) = self.mirrors.clone() else {
+            return Err(Diagnostic::environment(format!(
+                "cannot bootstrap {}: no archive is known, and this machine is not a Debian that has one",
+                bootstrap.suite
+            ))
+            .hint("name a mirror with --mirror, KOLLA_MIRROR or `mirror` in kolla.toml, or start from any other image with --base-image"));
+        };
+        let request = debian::Request {
+            suite: bootstrap.suite.clone(),
+            variant: bootstrap.variant,
+            include: bootstrap.include.clone(),
+            components: bootstrap.components.clone(),
+            architecture: self.platform.debian_architecture().to_owned(),
+            mirrors,
+            keyring: bootstrap.keyring.as_ref().map(|keys| Arc::clone(&keys.0)),
+            now: self.now,
+        };
+        let stop = Stop(Arc::default());
+        let downloads = debian::Downloads::new(
+            self.folder.join("debian"),
+            scratch.to_path_buf(),
+            Arc::clone(&stop.0),
+        );
+        let file = file.to_path_buf();
+        let task =
+            tokio::task::spawn_blocking(move || debian::bootstrap(&request, &downloads, &file));
+        let made = task.await;
+        drop(stop);
+        made.unwrap_or_else(|e| {
+            Err(Diagnostic::new(
+                Class::Internal,
+                format!("the bootstrap stopped: {e}"),
+            ))
         })
-        .await
     }
 }
 
@@ -368,8 +374,6 @@ async fn run(
     let output = String::from_utf8_lossy(&output);
     match status {
         Ok(status) if status.success() => Ok(()),
-        // What setpriv says and how it ends when the program is not there.
-        Ok(status) if status.code() == Some(127) => Err(not_installed()),
         Ok(_) => {
             let lines: Vec<&str> = output.lines().filter(|l| !l.trim().is_empty()).collect();
             let tail = &lines[lines.len().saturating_sub(8)..];

@@ -38,7 +38,10 @@ impl Ended {
 /// When the system has no room for it, and in a process of several threads, where the copy could
 /// find any lock taken for ever.
 pub fn fork() -> io::Result<Forked> {
-    if !alone() {
+    // Has no effect but to fail where there are other threads (unshare(2)); /proc, which would tell
+    // as well, is not there in every root file system.
+    // SAFETY: it touches no memory.
+    if unsafe { libc::unshare(libc::CLONE_THREAD) } != 0 {
         return Err(io::Error::other("fork in a process of several threads"));
     }
     // SAFETY: there is no other thread whose state the child could find half changed.
@@ -47,13 +50,6 @@ pub fn fork() -> io::Result<Forked> {
         0 => Ok(Forked::Child),
         pid => Ok(Forked::Parent(pid)),
     }
-}
-
-/// Whether this process is of one thread, asked where `/proc` need not be mounted: unshare(2) has
-/// nothing to do for such a process, and refuses any other.
-fn alone() -> bool {
-    // SAFETY: it changes nothing.
-    unsafe { libc::unshare(libc::CLONE_THREAD) == 0 }
 }
 
 /// Waits for a child to end.

@@ -94,6 +94,12 @@ fn walk(
     };
     match (judge, candidate) {
         (a, b) if a == b => {}
+        // Labels that one side alone has may all be tolerated ones.
+        (None, Some(Value::Object(all))) if field == "config:Labels" => {
+            for (name, value) in all {
+                walk(below(name), None, Some(value), found);
+            }
+        }
         (Some(Value::Object(a)), Some(Value::Object(b))) => {
             let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
             for name in names {
@@ -159,8 +165,10 @@ mod tests {
 
     #[test]
     fn what_is_tolerated_is_not_told() {
+        let none = json!({"config": {}});
         let judge = json!({"config": {"Labels": {"a": "1"}}});
         let other = json!({"config": {"Labels": {"a": "1", "org.openstack.kolla.image": "case"}}});
         assert_eq!(fields(&judge, &other), Vec::<String>::new());
+        assert_eq!(fields(&none, &other), ["config:Labels:a"]);
     }
 }

@@ -7,8 +7,10 @@ use super::super::console::Console;
 use super::super::engine::connect;
 use super::super::fleet::{Fleet, Naming};
 use super::super::lock::{self, Lock};
+use super::super::mirrors;
 use super::super::settings::Settings;
 use crate::context::Fetcher;
+use crate::debian::Mirrors;
 use crate::engine::{Engine, Info, StoredImage};
 use crate::graph::Selection;
 use crate::model::{Diagnostic, Diagnostics, ImageId, ImageName, Reference};
@@ -124,8 +126,13 @@ impl Session {
 pub(super) fn fetcher(settings: &Settings) -> Result<Fetcher, Diagnostic> {
     Ok(Fetcher::new(
         settings.cache_dir()?.join("sources"),
-        settings.mirror.clone(),
+        settings
+            .mirror
+            .clone()
+            .map(Mirrors::Named)
+            .or_else(mirrors::of_machine),
         settings.platform.clone(),
+        std::time::SystemTime::now(),
     ))
 }
 

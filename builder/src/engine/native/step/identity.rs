@@ -110,7 +110,7 @@ impl Accounts {
             (None, None) => (0, 0),
         };
         let gid = match group.filter(|group| !group.is_empty()) {
-            Some(group) => self.group(group).unwrap_or(0),
+            Some(group) => self.group(group).unwrap_or(own_gid),
             None => own_gid,
         };
         (uid, gid)
@@ -183,5 +183,6 @@ mod tests {
         assert_eq!(of("55:kolla"), (55, 42400));
         assert_eq!(of(":kolla"), (0, 42400));
         assert_eq!(of("nobody:nowhere"), (0, 0));
+        assert_eq!(of("nova:nowhere"), (42436, 42436));
     }
 }

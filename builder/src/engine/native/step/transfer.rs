@@ -436,9 +436,9 @@ pub(super) fn make_owned(path: &Path, rules: &Rules) -> Result<(), Failure> {
     make(path, rules.owner, mode)
 }
 
-/// The same without any wishes.
-pub(super) fn make_plain(path: &Path) -> Result<(), Failure> {
-    make(path, None, 0o755)
+/// The same for a folder that an archive is unpacked in.
+pub(super) fn make_plain(path: &Path, rules: &Rules) -> Result<(), Failure> {
+    make(path, rules.owner, 0o755)
 }
 
 fn make(path: &Path, owner: Option<(u32, u32)>, mode: u32) -> Result<(), Failure> {

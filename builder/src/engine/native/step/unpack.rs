@@ -31,7 +31,7 @@ pub(super) fn archive(found: &Found, into: &Path, rules: &Rules) -> Result<bool,
     if !is_archive(open().map_err(wrong)?) {
         return Ok(false);
     }
-    make_plain(into)?;
+    make_plain(into, rules)?;
     confined(into, || {
         let stream = decompress(open().map_err(wrong)?).map_err(wrong)?;
         let mut folders = HashMap::new();
@@ -165,7 +165,7 @@ fn unpack_entry(
         return Ok(());
     }
     if let Some(above) = target.parent() {
-        make_plain(above)?;
+        make_plain(above, rules)?;
     }
     let is_folder = there.as_ref().is_some_and(std::fs::Metadata::is_dir);
     if there.is_some() && !(is_folder && kind.is_dir()) {

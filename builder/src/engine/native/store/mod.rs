@@ -85,6 +85,10 @@ impl Store {
             std::fs::create_dir_all(folder.join(name)).map_err(unusable)?;
         }
         let folder = folder.canonicalize().map_err(unusable)?;
+        // What is in it has owners and setuid bits of an image's choice.
+        use std::os::unix::fs::PermissionsExt as _;
+        let private = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(&folder, private).map_err(unusable)?;
         let in_use = Lock::shared(&folder.join("lock")).map_err(unusable)?;
         let crashed = sweep(&folder.join("tmp"));
         let (scratch, alive) = own_folder(&folder.join("tmp")).map_err(unusable)?;
