@@ -14,17 +14,23 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
 pub fn close_inherited(kept: BorrowedFd<'_>) -> io::Result<()> {
     let kept = kept.as_raw_fd();
     let all = [(3, kept - 1), (kept + 1, RawFd::MAX)];
-    let closed = all.iter().filter(|(first, last)| first <= last).all(|(first, last)| {
-        // SAFETY: nobody in this process knows of these files.
-        unsafe { libc::syscall(libc::SYS_close_range, *first, *last, 0) == 0 }
-    });
+    let closed = all
+        .iter()
+        .filter(|(first, last)| first <= last)
+        .all(|(first, last)| {
+            // SAFETY: nobody in this process knows of these files.
+            unsafe { libc::syscall(libc::SYS_close_range, *first, *last, 0) == 0 }
+        });
     if closed {
         return Ok(());
     }
     let numbers = std::fs::read_dir("/proc/self/fd")?
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<RawFd>().ok())
         .collect::<Vec<_>>();
-    for number in numbers.into_iter().filter(|number| *number > 2 && *number != kept) {
+    for number in numbers
+        .into_iter()
+        .filter(|number| *number > 2 && *number != kept)
+    {
         // SAFETY: as above; the folder just read is closed already.
         unsafe { libc::close(number) };
     }

@@ -1,11 +1,14 @@
 //! Builds that are killed at any moment.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use kolla::oci::validate::validate;
 
-use crate::fixtures::{program, setting, traces};
+use crate::fixtures::{has_word, processes, program, setting, traces};
 use crate::fleet::{BESIDES, Fleet, digests, succeeds};
 
 /// How often.
@@ -31,9 +34,9 @@ impl Random {
 /// Helpers of our program, wherever they are in their lives.
 fn helpers() -> Vec<String> {
     let program = program();
-    crate::fixtures::processes(|process: &Path| {
+    processes(|process: &Path| {
         let is_ours = std::fs::read_link(process.join("exe")).is_ok_and(|exe| exe == program);
-        is_ours && crate::fixtures::has_word(process, "kolla-step")
+        is_ours && has_word(process, "kolla-step")
     })
 }
 
@@ -44,6 +47,85 @@ fn problems(store: &Path) -> Vec<String> {
     wrong
         .map(|f| format!("{}: {}", f.path.display(), f.problem))
         .collect()
+}
+
+/// The names in a folder of a store.
+fn kept(store: &Path, folder: &str) -> BTreeSet<String> {
+    let entries = std::fs::read_dir(store.join(folder)).unwrap();
+    entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
+/// The snapshots that a store's layers have, and the one that has no layer.
+fn snapshots(store: &Path) -> BTreeSet<String> {
+    let snapshot = |layer: String| {
+        let text = std::fs::read(store.join("layers").join(layer)).unwrap();
+        let layer: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        layer["snapshot"].as_str().unwrap().to_owned()
+    };
+    let all = kept(store, "layers").into_iter().map(snapshot);
+    all.chain(["empty".to_owned()]).collect()
+}
+
+/// Starts a command whose words nobody reads.
+fn start(mut command: Command) -> Child {
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().unwrap()
+}
+
+/// A build of an image whose step takes longer than any test, and a word by which its command is
+/// known; it has begun.
+fn endless(fleet: &Fleet, home: &Path, store: &Path) -> (Child, String) {
+    static NUMBER: AtomicU32 = AtomicU32::new(400_000);
+    let word = format!(
+        "{}.{}",
+        NUMBER.fetch_add(1, Ordering::Relaxed),
+        std::process::id()
+    );
+    let dockerfile = format!("FROM base\nUSER 7\nRUN sleep {word} || true\nRUN true\n");
+    fleet.write("services/leaf/one/Dockerfile", &dockerfile);
+    let mut build = start(fleet.kolla(&["build", "one"], home, store));
+    let limit = Instant::now() + Duration::from_secs(60);
+    while processes(|p| has_word(p, &word)).is_empty() {
+        assert_eq!(build.try_wait().unwrap(), None);
+        assert!(Instant::now() < limit, "the step did not begin");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    (build, word)
+}
+
+/// Waits until there is neither a helper nor a command of a step.
+fn all_ends(word: &str) {
+    let limit = Instant::now() + Duration::from_secs(30);
+    loop {
+        let left = [helpers(), processes(|p| has_word(p, word))].concat();
+        if left.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < limit, "{left:?} of {word} are left");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_step_under_way_ends_with_the_program() {
+    let Some(fleet) = Fleet::new() else { return };
+    let _alone = crate::alone();
+    let (home, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (mut build, word) = endless(&fleet, home.path(), store.path());
+    build.kill().unwrap();
+    build.wait().unwrap();
+    all_ends(&word);
+    let (mut build, word) = endless(&fleet, home.path(), store.path());
+    // A lost helper is a failed build, and nothing outlives it.
+    for helper in helpers() {
+        let kill = Command::new("kill").args(["-9", &helper]).status();
+        assert!(kill.is_ok());
+    }
+    assert!(!build.wait().unwrap().success());
+    all_ends(&word);
+    assert_eq!(traces(store.path()), [""; 0]);
 }
 
 #[test]
@@ -58,14 +140,11 @@ fn a_killed_build_leaves_nothing_and_the_next_completes_it() {
     let mut random = Random(seed);
     let home = tempfile::tempdir().unwrap();
     let (measured, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let start = Instant::now();
+    let began = Instant::now();
     fleet.builds(home.path(), measured.path());
-    let whole = start.elapsed();
+    let whole = began.elapsed();
     for number in 0..KILLS {
-        let mut build = fleet
-            .kolla(&["build"], home.path(), store.path())
-            .spawn()
-            .unwrap();
+        let mut build = start(fleet.kolla(&["build"], home.path(), store.path()));
         std::thread::sleep(random.below(whole));
         build.kill().unwrap();
         build.wait().unwrap();
@@ -109,6 +188,7 @@ fn a_killed_build_leaves_nothing_and_the_next_completes_it() {
     // Once nothing is kept for later, all that there is belongs to an image.
     succeeds(&mut fleet.kolla(&["clean", "--older-than", "0s"], home.path(), store.path()));
     assert_eq!(validate(store.path(), &BESIDES), []);
+    assert_eq!(kept(store.path(), "snapshots"), snapshots(store.path()));
     fleet.write("services/base/base/nonce", "first");
     fleet.builds(home.path(), store.path());
     assert_eq!(digests(store.path()), digests(measured.path()));

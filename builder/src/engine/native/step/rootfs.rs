@@ -324,7 +324,7 @@ pub(super) fn furnish(
     }
     // In the order of the targets, so that one below another is not covered by it.
     let mut mounts: Vec<_> = prepared.mounts.iter().collect();
-    mounts.sort_by(|a, b| a.0.target.split('/').count().cmp(&b.0.target.split('/').count()));
+    mounts.sort_by_key(|(mount, _)| mount.target.split('/').count());
     for (mount, tree) in mounts {
         place(kernel, mount, tree.as_ref(), &mut stubs)?;
     }

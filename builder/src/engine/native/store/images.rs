@@ -16,6 +16,9 @@ const NAME: &str = "org.opencontainers.image.ref.name";
 /// Images read before, by the digest of their manifest: nothing of them ever changes.
 pub(super) type Known = HashMap<Digest, Arc<Image>>;
 
+/// An image with its references.
+pub(super) type Named = (Arc<Image>, Vec<String>);
+
 /// An image with all that its manifest names.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Image {
@@ -136,8 +139,8 @@ impl Store {
     }
 
     /// Every image with its references. One that cannot be read is left out: it is rebuilt.
-    pub(in super::super) fn images(&self) -> Result<Vec<(Arc<Image>, Vec<String>)>, Error> {
-        let mut all: BTreeMap<String, (Arc<Image>, Vec<String>)> = BTreeMap::new();
+    pub(in super::super) fn images(&self) -> Result<Vec<Named>, Error> {
+        let mut all: BTreeMap<String, Named> = BTreeMap::new();
         for descriptor in &self.index()?.manifests {
             if let Ok(image) = self.read(descriptor) {
                 let id = image.id().to_string();
