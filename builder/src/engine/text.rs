@@ -71,6 +71,14 @@ pub(super) fn clean(line: &[u8]) -> String {
     out
 }
 
+/// The line in which a command says that no space is left.
+pub(super) fn full_disk(text: &str) -> Option<&str> {
+    text.lines().find(|line| {
+        let line = line.to_lowercase();
+        line.contains("no space left on device") || line.contains("disk quota exceeded")
+    })
+}
+
 /// Skips what follows ESC (ECMA-48): a control sequence, a string, or a short escape.
 fn skip_escape(chars: &mut std::str::Chars<'_>) {
     match chars.next() {

@@ -83,11 +83,18 @@ impl Kernel for Linux {
     }
 
     fn remount(&self, target: &Path, flags: MountFlags) -> io::Result<()> {
-        Ok(rustix::mount::mount_remount(
-            target,
-            flags | MountFlags::BIND,
-            c"",
-        )?)
+        use rustix::fs::StatVfsMountFlags as Kept;
+        let kept = rustix::fs::statvfs(target)?.f_flag;
+        let kept = [
+            (Kept::RDONLY, MountFlags::RDONLY),
+            (Kept::NOSUID, MountFlags::NOSUID),
+            (Kept::NODEV, MountFlags::NODEV),
+            (Kept::NOEXEC, MountFlags::NOEXEC),
+        ]
+        .into_iter()
+        .filter(|(has, _)| kept.contains(*has))
+        .fold(MountFlags::BIND, |all, (_, flag)| all | flag);
+        Ok(rustix::mount::mount_remount(target, flags | kept, c"")?)
     }
 
     fn pivot_root(&self, root: &Path) -> io::Result<()> {

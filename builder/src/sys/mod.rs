@@ -7,6 +7,7 @@
 
 mod exec;
 mod fork;
+mod keys;
 mod linux;
 mod net;
 mod recorder;
@@ -18,6 +19,7 @@ use std::path::Path;
 
 pub use exec::exec;
 pub use fork::{Ended, Forked, exit, fork, wait};
+pub use keys::leave_session_keyring;
 pub use linux::{Linux, die_with_parent};
 pub use recorder::Recorder;
 pub use userns::{Mapping, enter as enter_user_namespace, inside as inside_user_namespace};
@@ -63,7 +65,8 @@ pub trait Kernel {
     /// Puts one of these at a path.
     fn attach(&self, tree: &OwnedFd, target: &Path) -> io::Result<()>;
 
-    /// Changes the flags of one mount.
+    /// Gives one mount more flags. Those that it has stay: in a user namespace they are not ours to
+    /// take away.
     fn remount(&self, target: &Path, flags: MountFlags) -> io::Result<()>;
 
     /// Makes a mounted folder the root, and lets go of the old one with all its mounts.

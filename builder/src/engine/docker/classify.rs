@@ -5,7 +5,7 @@ use std::error::Error as _;
 
 use super::super::Error;
 use super::progress::Step;
-use super::super::text::clean;
+use super::super::text::{clean, full_disk};
 
 /// What is known about a build that failed.
 pub(super) struct Failure<'a> {
@@ -187,13 +187,6 @@ pub(super) fn system_error(error: &bollard::errors::Error) -> Option<&std::io::E
 fn tidy(message: &str) -> String {
     let lines: Vec<_> = message.lines().map(|line| clean(line.as_bytes())).collect();
     lines.join("\n").trim().to_owned()
-}
-
-fn full_disk(text: &str) -> Option<&str> {
-    text.lines().find(|line| {
-        let line = line.to_lowercase();
-        line.contains("no space left on device") || line.contains("disk quota exceeded")
-    })
 }
 
 /// The number behind the words that the builders use for a command that failed.

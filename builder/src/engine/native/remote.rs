@@ -125,7 +125,9 @@ pub(super) fn pull(
         reference: text.to_owned(),
         message,
     };
-    let reference = Reference::parse(text).map_err(|p| unusable(p.message().to_owned()))?;
+    let reference = Reference::parse(text).map_err(|problem| Error::Refused {
+        message: problem.message().to_owned(),
+    })?;
     if reference.is_internal() {
         return Err(unusable("it is not in the store".to_owned()));
     }

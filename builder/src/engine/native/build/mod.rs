@@ -18,6 +18,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::super::text::full_disk;
 use super::super::{BuildEvent, BuildRequest, Error};
 use super::step::{Action, Cancel, Failure, Launcher, Spec};
 use super::store::{Key, Layer, Lock, Scratch, Store};
@@ -332,6 +333,9 @@ impl Builder<'_> {
                 reference,
                 message: place(message),
             },
+            Error::Refused { message } => Error::Refused {
+                message: place(message),
+            },
             other => other,
         }
     }
@@ -449,17 +453,24 @@ impl Builder<'_> {
             action,
         };
         let mut lines = super::super::text::Lines::default();
-        let events = &mut *self.events;
+        let (events, mut full) = (&mut *self.events, None);
+        let mut tell = |line: String| {
+            full = full_disk(&line).map(str::to_owned).or(full.take());
+            events(BuildEvent::Log(line));
+        };
         let ran = self.shared.launcher.run(&spec, self.cancel, |bytes| {
-            lines.push(bytes, |line| events(BuildEvent::Log(line)));
+            lines.push(bytes, &mut tell);
         });
-        lines.finish(|line| events(BuildEvent::Log(line)));
+        lines.finish(tell);
         if self.cancel.is_cancelled() {
             return Err(cancelled());
         }
         match ran {
             Ok(0) => {}
             Ok(status) => {
+                if let Some(message) = full {
+                    return Err(Error::DiskFull { message });
+                }
                 let message = if is_run { "" } else { "the helper ended early" };
                 return Err(self.failed(Some(i64::from(status)), message));
             }

@@ -1,12 +1,15 @@
 //! What the helper process does, from its start to the step's end.
 
-use std::io::{self, Read, Write};
+use std::io::{self, PipeReader, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use super::spec::{Action, Failure, Spec};
 use super::{process, rootfs, transfer};
-use crate::sys::{Forked, Kernel, Linux, Namespaces, die_with_parent, exit, fork, wait};
+use crate::sys::{
+    Forked, Kernel, Linux, Namespaces, die_with_parent, exit, fork, leave_session_keyring, wait,
+};
 
 /// The name under which the program starts itself as a helper.
 pub(in super::super) const HELPER: &str = "kolla-step";
@@ -20,8 +23,7 @@ const MAX_SPEC: u32 = 64 << 20;
 /// The whole life of a helper; its status is the step's. To be called first of all in a process
 /// whose standard input is the socket of [`super::Launcher`].
 pub(in super::super) fn main() -> i32 {
-    // Before anything else, so that nothing is left should our parent be gone already: then the
-    // socket is closed.
+    // Before anything else; should our parent be gone by then, the socket shows it.
     let _ = die_with_parent();
     let Ok(socket) = socket() else {
         return FAILED;
@@ -55,6 +57,14 @@ fn receive(mut socket: &UnixStream) -> io::Result<Spec> {
     Ok(serde_json::from_slice(&text)?)
 }
 
+/// Whether nobody has the other end any more.
+fn is_closed(end: impl AsFd) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut asked = [PollFd::new(&end, PollFlags::empty())];
+    let at_once = Timespec::default();
+    poll(&mut asked, Some(&at_once)).is_ok() && asked[0].revents().contains(PollFlags::HUP)
+}
+
 pub(super) fn answer(mut socket: &UnixStream, failure: &Failure) {
     if let Ok(text) = serde_json::to_vec(failure) {
         let _ = socket.write_all(&text);
@@ -63,6 +73,9 @@ pub(super) fn answer(mut socket: &UnixStream, failure: &Failure) {
 
 fn step(socket: &UnixStream) -> Result<i32, Failure> {
     let spec = receive(socket).map_err(|e| Failure::system("no step was given", &e))?;
+    if is_closed(socket) {
+        return Err(Failure::asked("nobody waits for the step"));
+    }
     let kernel = Linux;
     match &spec.action {
         Action::Run(run) => {
@@ -70,11 +83,18 @@ fn step(socket: &UnixStream) -> Result<i32, Failure> {
             kernel.unshare(Namespaces::NEWPID).map_err(|e| failed(&e))?;
             // Its processes end with this one: it stays what it is, while the step's own first
             // process may become another user, and then would outlive us.
+            let (ours, alive) = io::pipe().map_err(|e| failed(&e))?;
             let warden = fork().map_err(|e| failed(&e))?;
             match warden {
-                Forked::Parent(pid) => Ok(wait(pid).map_err(|e| failed(&e))?.status()),
+                Forked::Parent(pid) => {
+                    let ended = wait(pid).map_err(|e| failed(&e))?;
+                    drop(alive);
+                    Ok(ended.status())
+                }
                 Forked::Child => {
-                    let status = warden_main(&kernel, &spec, run, socket).unwrap_or_else(|f| {
+                    drop(alive);
+                    let done = warden_main(&kernel, &spec, run, socket, ours);
+                    let status = done.unwrap_or_else(|f| {
                         answer(socket, &f);
                         FAILED
                     });
@@ -123,9 +143,18 @@ fn warden_main(
     spec: &Spec,
     run: &super::Run,
     socket: &UnixStream,
+    parent: PipeReader,
 ) -> Result<i32, Failure> {
     let failed = |e: &io::Error| Failure::system("cannot make namespaces", e);
     die_with_parent().map_err(|e| failed(&e))?;
+    if is_closed(&parent) {
+        return Err(Failure::asked("the helper was ended"));
+    }
+    drop(parent);
+    // No terminal: a step could type on it what it likes, and read what its user types.
+    rustix::process::setsid().map_err(|e| failed(&e.into()))?;
+    leave_session_keyring()
+        .map_err(|e| Failure::system("cannot leave the session keyring", &e))?;
     let mut namespaces = Namespaces::NEWNS
         | Namespaces::NEWPID
         | Namespaces::NEWIPC

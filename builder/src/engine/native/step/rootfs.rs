@@ -10,6 +10,7 @@ use rustix::mount::UnmountFlags;
 
 use super::spec::{Failure, Mount, MountKind, Run, Spec, Tree};
 use super::super::store::EMPTY;
+use super::transfer::follow;
 use super::tree::Root;
 use crate::sys::{Kernel, MountFlags};
 
@@ -98,7 +99,8 @@ fn mount_overlay(
         )));
     }
     kernel
-        .mount("overlay", target, MountFlags::empty(), options)
+        // Whoever may make a device, as every step may, could else read any disk of the host.
+        .mount("overlay", target, MountFlags::NODEV, options)
         .map_err(|e| Failure::system("cannot mount an overlay of the image's layers", &e))
 }
 
@@ -274,7 +276,8 @@ pub(super) fn furnish(
             .mount(kind, Path::new(target), flags, data)
             .map_err(|e| Failure::system(format!("cannot mount {target}"), &e))
     };
-    mount("tmpfs", "/dev", MountFlags::NOSUID | MountFlags::STRICTATIME, "mode=755,size=65536k")?;
+    let no_others = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::STRICTATIME;
+    mount("tmpfs", "/dev", no_others, "mode=755,size=65536k")?;
     for folder in ["pts", "shm", "mqueue"] {
         make_dir(&Path::new("/dev").join(folder)).map_err(wrong("cannot make /dev"))?;
     }
@@ -415,10 +418,9 @@ fn place(
                 MountKind::Cache { readonly, .. } => *readonly,
                 _ => false,
             };
-            if readonly {
-                kernel.remount(target, MountFlags::RDONLY).map_err(wrong)?;
-            }
-            Ok(())
+            let mut flags = MountFlags::NODEV;
+            flags.set(MountFlags::RDONLY, readonly);
+            kernel.remount(target, flags).map_err(wrong)
         }
         (_, None) => Ok(()),
     }
@@ -452,11 +454,11 @@ impl Stubs {
     }
 
     fn file(&mut self, path: &str) -> Result<(), Failure> {
-        let path = Path::new(path);
+        // A link that leads nowhere, as /etc/resolv.conf may be, is mounted on where it leads.
+        let path = &follow(Path::new(path))?;
         if let Some(above) = path.parent().and_then(Path::to_str) {
             self.folder(above)?;
         }
-        // Not through a link that leads nowhere: what it names would stay behind.
         if std::fs::symlink_metadata(path).is_err() {
             std::fs::OpenOptions::new()
                 .write(true)

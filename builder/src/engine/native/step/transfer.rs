@@ -410,7 +410,7 @@ pub(super) fn cannot_write(target: &Path, error: &io::Error) -> Failure {
 }
 
 /// Where a path leads: its last part followed while it is a link. What it leads to need not exist.
-fn follow(path: &Path) -> Result<PathBuf, Failure> {
+pub(super) fn follow(path: &Path) -> Result<PathBuf, Failure> {
     let mut at: PathBuf = path.components().collect();
     for _ in 0..MAX_LINKS {
         let Ok(link) = std::fs::read_link(&at) else {

@@ -148,15 +148,17 @@ fn unpack_entry(
     }
     let into = Path::new("/");
     let target = into.join(clean(&path));
+    let (header, raw) = (entry.header(), entry.header().as_old());
     let (uid, gid) = match rules.owner() {
         Some(owner) => owner,
         None => (
-            number(entry.header().uid().map_err(malformed)?, "owner")?,
-            number(entry.header().gid().map_err(malformed)?, "group")?,
+            number(field(&raw.uid, header.uid()).map_err(malformed)?, "owner")?,
+            number(field(&raw.gid, header.gid()).map_err(malformed)?, "group")?,
         ),
     };
-    let mode = entry.header().mode().map_err(malformed)? & 0o7777;
-    let time = i64::try_from(entry.header().mtime().map_err(malformed)?).unwrap_or(0);
+    let mode = field(&raw.mode, header.mode()).map_err(malformed)? & 0o7777;
+    let time = field(&raw.mtime, header.mtime()).map_err(malformed)?;
+    let time = i64::try_from(time).unwrap_or(0);
     let there = std::fs::symlink_metadata(&target).ok();
     // What an archive says of its own root is not for the folder that it is unpacked in.
     if target == into {
@@ -227,6 +229,12 @@ fn unpack_entry(
     }
     finish(&target, uid, gid, Some(mode), time)?;
     attributes(entry, &target)
+}
+
+/// A field in which nothing is written is zero, as for Go's `archive/tar`.
+fn field<T: Default>(raw: &[u8], value: io::Result<T>) -> io::Result<T> {
+    let blank = raw.iter().all(|byte| matches!(byte, b' ' | 0));
+    if blank { Ok(T::default()) } else { value }
 }
 
 fn link_name(entry: &tar::Entry<'_, impl Read>) -> Result<PathBuf, Failure> {
