@@ -90,6 +90,17 @@ fn login(
     }
 }
 
+/// The proxy that registries are reached through.
+fn proxy(environment: &Environment) -> Result<Option<registry::Proxy>, Diagnostic> {
+    let either = |name: &str| environment.get(name).or_else(|| environment.get(&name.to_lowercase()));
+    let Some(url) = either("HTTPS_PROXY").or_else(|| either("ALL_PROXY")) else {
+        return Ok(None);
+    };
+    let except = either("NO_PROXY").unwrap_or_default();
+    let except: Vec<String> = except.split(',').map(|name| name.trim().to_owned()).collect();
+    registry::Proxy::new(&url, &except).map(Some)
+}
+
 fn native(settings: &Settings, environment: &Environment) -> Result<Native, Diagnostic> {
     if rootless::is_needed() {
         match rootless::begin_anew(&environment.arguments)? {}
@@ -111,7 +122,10 @@ fn native(settings: &Settings, environment: &Environment) -> Result<Native, Diag
         resolv_conf: std::fs::read_to_string(RESOLV_CONF).unwrap_or_default(),
         proxies: proxies.collect(),
         secrets: settings.secrets.clone(),
-        registry: registry::Options::default(),
+        registry: registry::Options {
+            proxy: proxy(environment)?,
+            ..registry::Options::default()
+        },
         login: std::sync::Arc::new(login(environment)),
     })
     .map_err(|e| e.diagnostic())

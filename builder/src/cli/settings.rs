@@ -756,7 +756,7 @@ fn mirror_url(text: &str) -> Result<String, Diagnostic> {
 /// A slip in a variable's name would otherwise pass silently. Names far from ours may belong to
 /// somebody else.
 fn check_variables(environment: &Environment, problems: &mut Diagnostics) {
-    const KNOWN: [&str; 16] = [
+    const KNOWN: [&str; 19] = [
         "KOLLA_ROOT",
         "KOLLA_CONFIG_FILE",
         "KOLLA_RELEASE_NAMESPACE",
@@ -766,7 +766,10 @@ fn check_variables(environment: &Environment, problems: &mut Diagnostics) {
         "KOLLA_BASE_IMAGE",
         "KOLLA_MIRROR",
         "KOLLA_PLATFORM",
+        "KOLLA_ENGINE",
         "KOLLA_ENGINE_URL",
+        "KOLLA_STORE",
+        "KOLLA_COMPRESSION",
         "KOLLA_JOBS",
         "KOLLA_RETRIES",
         "KOLLA_CACHE_DIR",

@@ -8,7 +8,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// What differs everywhere, and why that is right.
-const EVERYWHERE: [(&str, &str); 2] = [
+const EVERYWHERE: [(&str, &str); 3] = [
+    (
+        "config:ArgsEscaped",
+        "Docker's mark for Windows, deprecated in the OCI image specification",
+    ),
     (
         "config:Labels:org.openstack.kolla.*",
         "kolla's own labels: an image's name and fingerprint",

@@ -241,7 +241,8 @@ impl Builder<'_> {
             None => self.request.platform.clone(),
         };
         let mut state = match base {
-            Base::Scratch => self.from_scratch(&platform),
+            // Nothing is for any platform: what is made of it is for the one asked for.
+            Base::Scratch => self.from_scratch(&self.request.platform),
             Base::Stage(earlier) => self.stage(earlier)?,
             Base::Image(reference) => self.from_image(&reference, &platform)?,
         };

@@ -94,7 +94,8 @@ fn place(
         return Ok(());
     }
     if found.is_folder() {
-        make_owned(&base, rules)?;
+        // `--chmod` is for what is in it.
+        make_plain(&base, rules)?;
         return copy_contents(found.file.as_fd(), &base, Path::new(""), rules, 0);
     }
     let into = copy.destination.ends_with('/') || base.is_dir();
@@ -436,7 +437,7 @@ pub(super) fn make_owned(path: &Path, rules: &Rules) -> Result<(), Failure> {
     make(path, rules.owner, mode)
 }
 
-/// The same for a folder that an archive is unpacked in.
+/// The same for a folder that others are copied to, or an archive is unpacked in.
 pub(super) fn make_plain(path: &Path, rules: &Rules) -> Result<(), Failure> {
     make(path, rules.owner, 0o755)
 }

@@ -5,10 +5,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
 use super::spec::Failure;
+
+/// How many folders a pattern may go down.
+const MAX_DEPTH: usize = 1000;
 
 /// What a source names.
 #[derive(Debug)]
@@ -80,8 +83,11 @@ impl<'a> Root<'a> {
             let file = self.open_path(&unescaped.to_string_lossy())?;
             return Ok(vec![self.found(unescaped, file)?]);
         }
+        if let Some(part) = parts.iter().find(|part| !is_valid(part.as_bytes())) {
+            return Err(Failure::asked(format!("`{}` is no pattern", part.display())));
+        }
         let mut found = Vec::new();
-        self.walk(PathBuf::new(), &parts, &mut found)?;
+        self.walk(PathBuf::new(), &parts, 0, &mut found)?;
         Ok(found)
     }
 
@@ -101,8 +107,12 @@ impl<'a> Root<'a> {
         &self,
         at: PathBuf,
         parts: &[&OsStr],
+        depth: usize,
         all: &mut Vec<Found>,
     ) -> Result<(), Failure> {
+        if depth > MAX_DEPTH {
+            return Err(Failure::asked(format!("{} is nested too deep", at.display())));
+        }
         let Some((part, rest)) = parts.split_first() else {
             if let Ok(file) = self.open(&at) {
                 all.push(self.found(at, file)?);
@@ -110,14 +120,26 @@ impl<'a> Root<'a> {
             return Ok(());
         };
         if !is_pattern(part) {
-            return self.walk(at.join(unescape(part)), rest, all);
+            return self.walk(at.join(unescape(part)), rest, depth + 1, all);
         }
         let Ok(folder) = self.open(&at) else {
             return Ok(());
         };
+        if part.as_bytes() == b"**" {
+            // Any number of folders, none included.
+            self.walk(at.clone(), rest, depth + 1, all)?;
+            for name in names(folder.as_fd()).unwrap_or_default() {
+                let stat = rustix::fs::statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW);
+                let is_folder = |stat: &Stat| FileType::from_raw_mode(stat.st_mode).is_dir();
+                if stat.as_ref().is_ok_and(is_folder) {
+                    self.walk(at.join(name), parts, depth + 1, all)?;
+                }
+            }
+            return Ok(());
+        }
         for name in names(folder.as_fd()).unwrap_or_default() {
             if matches(part.as_bytes(), name.as_bytes()) {
-                self.walk(at.join(name), rest, all)?;
+                self.walk(at.join(name), rest, depth + 1, all)?;
             }
         }
         Ok(())
@@ -163,6 +185,16 @@ fn is_pattern(part: &OsStr) -> bool {
         escaped = !escaped && *b == b'\\';
         special
     })
+}
+
+/// Whether a pattern's classes end and its escapes have something behind them.
+fn is_valid(pattern: &[u8]) -> bool {
+    match pattern {
+        [] => true,
+        [b'\\', rest @ ..] => !rest.is_empty() && is_valid(&rest[1..]),
+        [b'[', rest @ ..] => class(rest, 'x').is_some_and(|(_, rest)| is_valid(rest)),
+        [_, rest @ ..] => is_valid(rest),
+    }
 }
 
 fn unescape(part: &OsStr) -> OsString {
@@ -304,5 +336,8 @@ mod tests {
         assert_eq!(all.len(), 2);
         assert_eq!(all[0].path, Path::new("absolute/file"));
         assert!(root.find("x*", true).unwrap().is_empty());
+        assert!(root.find("[x", true).unwrap_err().message.contains("no pattern"));
+        let deep: Vec<_> = root.find("**/file", true).unwrap();
+        assert_eq!(deep.len(), 1);
     }
 }
