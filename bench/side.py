@@ -8,7 +8,7 @@
     RESULT    the file to write what was measured to, as JSON
     ANCESTOR  the process that the engine descends from
 
-KOLLA_BENCH_PATTERNS are the images to build, for a look; without it, all.
+KOLLA_BENCH_PATTERNS are the images to build and the parents they need, for a look; without it, all.
 """
 
 import contextlib
