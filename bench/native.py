@@ -7,7 +7,8 @@ MEMORY = 200
 
 
 def against(figures, what, ours, others, at_most, leave_out=()):
-    """Rows against each of the others, and one against the fastest of them, which has the target.
+    """Rows against each of the others, and those against the fastest of them, of which that of
+    wall time has the target.
 
     `others` is words -> Cost; those of `leave_out` are measured, and are no fastest.
     """
@@ -15,13 +16,15 @@ def against(figures, what, ours, others, at_most, leave_out=()):
         for attribute, kind in (("wall", "wall time"), ("cpu", "CPU time")):
             figures.add(f"{what}: native against {words}, {kind}", **times(ours, cost, attribute))
     best = min((words for words in others if words not in leave_out), key=lambda words: others[words].wall)
-    figures.add(
-        f"{what}: native's share of the wall time of the best ({best})",
-        ours.wall / others[best].wall,
-        "",
-        at_most=at_most,
-        parts={"ours": ours.wall, "theirs": others[best].wall},
-    )
+    for attribute, kind, bound in (("wall", "wall time", at_most), ("cpu", "CPU time", None)):
+        parts = {"ours": getattr(ours, attribute), "theirs": getattr(others[best], attribute)}
+        figures.add(
+            f"{what}: native's share of the {kind} of the best ({best})",
+            parts["ours"] / parts["theirs"],
+            "",
+            at_most=bound,
+            parts=parts,
+        )
 
 
 def memory(figures, what, runs):
