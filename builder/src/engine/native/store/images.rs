@@ -1,6 +1,9 @@
 //! Images and their references, in the layout's index.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,6 +18,17 @@ const NAME: &str = "org.opencontainers.image.ref.name";
 
 /// Images read before, by the digest of their manifest: nothing of them ever changes.
 pub(super) type Known = HashMap<Digest, Arc<Image>>;
+
+/// The index as it was read last. Every image that is built or tagged asks for it, so reading it
+/// anew each time would make a fleet cost the square of its size.
+#[derive(Debug)]
+pub(super) struct LastIndex {
+    device: u64,
+    /// A change is another file under the name, and while this one is open its number is no other's.
+    inode: u64,
+    _file: File,
+    index: Arc<Index>,
+}
 
 /// An image with all that its manifest names.
 #[derive(Debug, Clone)]
@@ -76,13 +90,36 @@ impl Store {
         self.folder.join("index.json")
     }
 
-    fn index(&self) -> Result<Index, Error> {
+    fn index(&self) -> Result<Arc<Index>, Error> {
         let path = self.index_path();
-        match std::fs::read(&path) {
-            Ok(bytes) => Index::parse(&bytes, "the store's index").map_err(|e| broken(&e)),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Index::new(Vec::new())),
-            Err(e) => Err(self.error(&path, &e)),
+        let failed = |e: &std::io::Error| self.error(&path, e);
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Arc::new(Index::new(Vec::new())));
+            }
+            Err(e) => return Err(failed(&e)),
+        };
+        let here = file.metadata().map_err(|e| failed(&e))?;
+        if let Ok(last) = self.index.lock()
+            && let Some(last) = &*last
+            && (last.device, last.inode) == (here.dev(), here.ino())
+        {
+            return Ok(last.index.clone());
         }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(|e| failed(&e))?;
+        let index = Index::parse(&bytes, "the store's index").map_err(|e| broken(&e))?;
+        let index = Arc::new(index);
+        if let Ok(mut last) = self.index.lock() {
+            *last = Some(LastIndex {
+                device: here.dev(),
+                inode: here.ino(),
+                _file: file,
+                index: index.clone(),
+            });
+        }
+        Ok(index)
     }
 
     /// Changes the index, one at a time.
@@ -90,9 +127,9 @@ impl Store {
         let lock = self.folder.join("index.lock");
         let _lock = Lock::exclusive(&lock).map_err(|e| self.error(&lock, &e))?;
         let before = self.index()?;
-        let mut index = before.clone();
+        let mut index = Index::clone(&before);
         let result = change(&mut index)?;
-        if index != before || !self.index_path().exists() {
+        if index != *before || !self.index_path().exists() {
             let bytes = index.to_bytes().map_err(|e| broken(&e))?;
             self.write(&self.index_path(), &bytes)?;
         }
@@ -261,5 +298,29 @@ impl Store {
 fn broken(error: &crate::oci::Error) -> Error {
     Error::Engine {
         message: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_process_changes_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let [ours, theirs] = [(), ()].map(|()| Store::open(folder.path(), false).unwrap());
+        let config = ImageConfig::new("amd64");
+        for (store, name) in [(&ours, "a:1"), (&theirs, "b:1"), (&ours, "c:1")] {
+            store.put_image(&config, &[], name).unwrap();
+        }
+        let held = |store: &Store, name: &str| store.named(name).unwrap().is_some();
+        for store in [&ours, &theirs] {
+            assert!(["a:1", "b:1", "c:1"].iter().all(|name| held(store, name)));
+        }
+        theirs.untag(&Reference::parse("example.org/a:1").unwrap()).unwrap();
+        assert!(held(&ours, "a:1"));
+        let name = theirs.index().unwrap().manifests[0].annotations[NAME].clone();
+        theirs.untag(&Reference::parse(&name).unwrap()).unwrap();
+        assert!(!held(&ours, &name));
     }
 }

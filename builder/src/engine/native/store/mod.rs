@@ -55,6 +55,7 @@ pub(super) struct Store {
     scratch: PathBuf,
     next: AtomicU64,
     images: Mutex<images::Known>,
+    index: Mutex<Option<images::LastIndex>>,
     /// Whether we are root of a user namespace only, so that some attributes are not ours to set.
     pub(super) user_marks: bool,
     in_use: Lock,
@@ -97,6 +98,7 @@ impl Store {
             scratch,
             next: AtomicU64::new(0),
             images: Mutex::default(),
+            index: Mutex::default(),
             user_marks,
             in_use,
             _alive: alive,
