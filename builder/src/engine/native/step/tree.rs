@@ -54,7 +54,11 @@ impl<'a> Root<'a> {
 
     fn open_as(&self, path: &Path, how: OFlags) -> rustix::io::Result<OwnedFd> {
         let path = clean(path);
-        let path = if path.as_os_str().is_empty() { Path::new(".") } else { &path };
+        let path = if path.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            &path
+        };
         loop {
             let flags = how | OFlags::CLOEXEC;
             let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
@@ -92,9 +96,8 @@ impl<'a> Root<'a> {
     }
 
     fn found(&self, path: PathBuf, file: OwnedFd) -> Result<Found, Failure> {
-        let wrong = |e: Errno| {
-            Failure::system(format!("cannot look at {}", path.display()), &e.into())
-        };
+        let wrong =
+            |e: Errno| Failure::system(format!("cannot look at {}", path.display()), &e.into());
         let stat = rustix::fs::fstat(&file).map_err(wrong)?;
         let file = match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => self.open_as(&path, OFlags::RDONLY).map_err(wrong)?,
@@ -145,7 +148,6 @@ impl<'a> Root<'a> {
         Ok(())
     }
 }
-
 
 /// The names in a folder, sorted.
 pub(super) fn names(folder: BorrowedFd<'_>) -> rustix::io::Result<Vec<OsString>> {
@@ -201,33 +203,62 @@ fn unescape(part: &OsStr) -> OsString {
     let mut out = Vec::new();
     let mut bytes = part.as_bytes().iter();
     while let Some(b) = bytes.next() {
-        out.push(if *b == b'\\' { *bytes.next().unwrap_or(b) } else { *b });
+        out.push(if *b == b'\\' {
+            *bytes.next().unwrap_or(b)
+        } else {
+            *b
+        });
     }
     OsString::from(OsStr::from_bytes(&out))
 }
 
 /// Whether a name matches a pattern, by the rules of Go's `filepath.Match` for one element. A
 /// malformed pattern matches nothing.
+///
+/// Only the last `*` that was met takes more when what follows it does not fit, so that no pattern
+/// of somebody takes more steps than its length times the name's.
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    let Some((first, rest)) = pattern.split_first() else {
-        return name.is_empty();
-    };
-    match first {
-        b'*' => (0..=name.len()).any(|skip| matches(rest, &name[skip..])),
-        b'?' => character(name).is_some_and(|(_, tail)| matches(rest, tail)),
-        b'[' => {
-            let Some((c, tail)) = character(name) else {
-                return false;
-            };
-            class(rest, c).is_some_and(|(inside, rest)| inside && matches(rest, tail))
-        }
-        b'\\' => match rest.split_first() {
-            Some((escaped, rest)) => {
-                name.first() == Some(escaped) && matches(rest, &name[1..])
+    let (mut pattern, mut name) = (pattern, name);
+    let mut last_star: Option<(&[u8], &[u8])> = None;
+    loop {
+        match pattern.split_first() {
+            None if name.is_empty() => return true,
+            None => {}
+            Some((b'*', rest)) => {
+                pattern = rest;
+                last_star = Some((pattern, name));
+                continue;
             }
-            None => false,
-        },
-        plain => name.first() == Some(plain) && matches(rest, &name[1..]),
+            Some((first, rest)) => {
+                if let Some(tails) = step(*first, rest, name) {
+                    (pattern, name) = tails;
+                    continue;
+                }
+            }
+        }
+        let Some((after, [_, shorter @ ..])) = last_star else {
+            return false;
+        };
+        last_star = Some((after, shorter));
+        (pattern, name) = (after, shorter);
+    }
+}
+
+/// What is left of a pattern and a name once the pattern's first part, which is no `*`, has taken
+/// what it matches; nothing if it matches nothing.
+fn step<'a>(first: u8, rest: &'a [u8], name: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+    match first {
+        b'?' => character(name).map(|(_, tail)| (rest, tail)),
+        b'[' => {
+            let (c, tail) = character(name)?;
+            let (inside, rest) = class(rest, c)?;
+            inside.then_some((rest, tail))
+        }
+        b'\\' => {
+            let (escaped, rest) = rest.split_first()?;
+            name.strip_prefix(&[*escaped]).map(|tail| (rest, tail))
+        }
+        plain => name.strip_prefix(&[plain]).map(|tail| (rest, tail)),
     }
 }
 
@@ -240,7 +271,9 @@ fn character(name: &[u8]) -> Option<(char, &[u8])> {
         0xf0..=0xf7 => 4,
         _ => 1,
     };
-    let whole = name.get(..length).and_then(|bytes| std::str::from_utf8(bytes).ok());
+    let whole = name
+        .get(..length)
+        .and_then(|bytes| std::str::from_utf8(bytes).ok());
     match whole.and_then(|text| text.chars().next()) {
         Some(c) => Some((c, &name[length..])),
         None => Some((char::from(first), &name[1..])),
@@ -312,8 +345,41 @@ mod tests {
             ("[", "a", false),
             ("a[", "a", false),
             ("*x", "xxx", true),
+            ("a*b?c*x", "abxbbxdbxebxczzxx", true),
+            ("*ab*ab", "abab", true),
+            ("*ab*abc", "ababab", false),
+            ("*", "", true),
+            ("**", "", true),
+            ("a*", "", false),
+            ("*\\", "a", false),
+            ("a*[", "ab", false),
+            ("*\u{263a}*?", "x\u{263a}y", true),
         ] {
-            assert_eq!(matches(pattern.as_bytes(), name.as_bytes()), expected, "{pattern} {name}");
+            assert_eq!(
+                matches(pattern.as_bytes(), name.as_bytes()),
+                expected,
+                "{pattern} {name}"
+            );
+        }
+    }
+
+    #[test]
+    fn many_stars_come_to_an_end() {
+        let name = "a".repeat(255);
+        let stars = "a*".repeat(120);
+        for (pattern, expected) in [
+            (format!("{stars}b"), false),
+            (format!("*{stars}a"), true),
+            ("*".repeat(4_000), true),
+            ("*".repeat(4_000) + "b", false),
+            ("*[a-c]".repeat(255), true),
+            ("*?".repeat(256), false),
+        ] {
+            assert_eq!(
+                matches(pattern.as_bytes(), name.as_bytes()),
+                expected,
+                "{pattern}"
+            );
         }
     }
 
@@ -326,7 +392,12 @@ mod tests {
         std::os::unix::fs::symlink("../../../../etc", folder.path().join("out")).unwrap();
         let fd = std::fs::File::open(folder.path()).unwrap();
         let root = Root::new(fd.as_fd());
-        for path in ["absolute/file", "../../inside/file", "inside/./file", "/inside//file"] {
+        for path in [
+            "absolute/file",
+            "../../inside/file",
+            "inside/./file",
+            "/inside//file",
+        ] {
             assert_eq!(root.find(path, false).unwrap().len(), 1, "{path}");
         }
         for path in ["out/passwd", "out", "missing"] {
