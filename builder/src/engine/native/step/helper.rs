@@ -153,12 +153,9 @@ fn warden_main(
     drop(parent);
     // No terminal: a step could type on it what it likes, and read what its user types.
     rustix::process::setsid().map_err(|e| failed(&e.into()))?;
-    leave_session_keyring()
-        .map_err(|e| Failure::system("cannot leave the session keyring", &e))?;
-    let mut namespaces = Namespaces::NEWNS
-        | Namespaces::NEWPID
-        | Namespaces::NEWIPC
-        | Namespaces::NEWUTS;
+    leave_session_keyring().map_err(|e| Failure::system("cannot leave the session keyring", &e))?;
+    let mut namespaces =
+        Namespaces::NEWNS | Namespaces::NEWPID | Namespaces::NEWIPC | Namespaces::NEWUTS;
     if run.isolated {
         namespaces |= Namespaces::NEWNET;
     }

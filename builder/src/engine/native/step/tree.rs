@@ -88,7 +88,10 @@ impl<'a> Root<'a> {
             return Ok(vec![self.found(unescaped, file)?]);
         }
         if let Some(part) = parts.iter().find(|part| !is_valid(part.as_bytes())) {
-            return Err(Failure::asked(format!("`{}` is no pattern", part.display())));
+            return Err(Failure::asked(format!(
+                "`{}` is no pattern",
+                part.display()
+            )));
         }
         let mut found = Vec::new();
         self.walk(PathBuf::new(), &parts, 0, &mut found)?;
@@ -114,7 +117,10 @@ impl<'a> Root<'a> {
         all: &mut Vec<Found>,
     ) -> Result<(), Failure> {
         if depth > MAX_DEPTH {
-            return Err(Failure::asked(format!("{} is nested too deep", at.display())));
+            return Err(Failure::asked(format!(
+                "{} is nested too deep",
+                at.display()
+            )));
         }
         let Some((part, rest)) = parts.split_first() else {
             if let Ok(file) = self.open(&at) {
@@ -407,7 +413,12 @@ mod tests {
         assert_eq!(all.len(), 2);
         assert_eq!(all[0].path, Path::new("absolute/file"));
         assert!(root.find("x*", true).unwrap().is_empty());
-        assert!(root.find("[x", true).unwrap_err().message.contains("no pattern"));
+        assert!(
+            root.find("[x", true)
+                .unwrap_err()
+                .message
+                .contains("no pattern")
+        );
         let deep: Vec<_> = root.find("**/file", true).unwrap();
         assert_eq!(deep.len(), 1);
     }

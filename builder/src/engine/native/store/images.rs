@@ -16,6 +16,9 @@ use crate::oci::spec::{Descriptor, ImageConfig, Index, Manifest, PlatformFields,
 /// `annotations.md`). Here it is the whole reference.
 const NAME: &str = "org.opencontainers.image.ref.name";
 
+/// An image and its references.
+pub(in super::super) type Named = (Arc<Image>, Vec<String>);
+
 /// Images read before, by the digest of their manifest: nothing of them ever changes.
 pub(super) type Known = HashMap<Digest, Arc<Image>>;
 
@@ -173,8 +176,8 @@ impl Store {
     }
 
     /// Every image with its references. One that cannot be read is left out: it is rebuilt.
-    pub(in super::super) fn images(&self) -> Result<Vec<(Arc<Image>, Vec<String>)>, Error> {
-        let mut all: BTreeMap<String, (Arc<Image>, Vec<String>)> = BTreeMap::new();
+    pub(in super::super) fn images(&self) -> Result<Vec<Named>, Error> {
+        let mut all: BTreeMap<String, Named> = BTreeMap::new();
         for descriptor in &self.index()?.manifests {
             if let Ok(image) = self.read(descriptor) {
                 let id = image.id().to_string();
@@ -192,7 +195,10 @@ impl Store {
         Ok(labelled
             .map(|(image, names)| StoredImage {
                 id: image.id(),
-                references: names.iter().filter_map(|n| Reference::parse(n).ok()).collect(),
+                references: names
+                    .iter()
+                    .filter_map(|n| Reference::parse(n).ok())
+                    .collect(),
                 labels: image.config.config.labels.clone(),
                 created: image.since,
                 size: self.size(&image),
@@ -202,28 +208,41 @@ impl Store {
 
     fn size(&self, image: &Image) -> u64 {
         let layers = image.config.rootfs.diff_ids.iter();
-        layers.filter_map(|id| self.layer(id)).map(|layer| layer.size).sum()
+        layers
+            .filter_map(|id| self.layer(id))
+            .map(|layer| layer.size)
+            .sum()
     }
 
     /// The image with a reference.
     pub(in super::super) fn named(&self, reference: &str) -> Result<Option<Arc<Image>>, Error> {
         let index = self.index()?;
-        let found = index
-            .manifests
-            .iter()
-            .find(|d| d.annotations.get(NAME).is_some_and(|name| name == reference));
+        let found = index.manifests.iter().find(|d| {
+            d.annotations
+                .get(NAME)
+                .is_some_and(|name| name == reference)
+        });
         found.map(|descriptor| self.read(descriptor)).transpose()
     }
 
     /// The image with an id.
     pub(in super::super) fn image(&self, id: &ImageId) -> Result<Option<Arc<Image>>, Error> {
-        let found = self.images()?.into_iter().find(|(image, _)| image.id() == *id);
+        let found = self
+            .images()?
+            .into_iter()
+            .find(|(image, _)| image.id() == *id);
         Ok(found.map(|(image, _)| image))
     }
 
     /// The layers of an image, lowest first; nothing if one of them is not here.
     pub(in super::super) fn layers_of(&self, image: &Image) -> Option<Vec<Layer>> {
-        image.config.rootfs.diff_ids.iter().map(|id| self.layer(id)).collect()
+        image
+            .config
+            .rootfs
+            .diff_ids
+            .iter()
+            .map(|id| self.layer(id))
+            .collect()
     }
 
     /// Keeps an image under a reference, in the place of the one that had it.
@@ -237,7 +256,9 @@ impl Store {
         let digest = self.put_blob(&bytes)?;
         let config_blob = Descriptor::new(media::CONFIG, digest, bytes.len() as u64);
         let blobs = layers.iter().map(|layer| layer.blob.clone()).collect();
-        let bytes = Manifest::new(config_blob, blobs).to_bytes().map_err(|e| broken(&e))?;
+        let bytes = Manifest::new(config_blob, blobs)
+            .to_bytes()
+            .map_err(|e| broken(&e))?;
         self.put_manifest(&bytes, media::MANIFEST, config, reference)
     }
 
@@ -263,13 +284,17 @@ impl Store {
 
     fn name(&self, descriptor: &Descriptor, reference: &str) -> Result<(), Error> {
         let mut descriptor = descriptor.clone();
-        descriptor.annotations.insert(NAME.to_owned(), reference.to_owned());
+        descriptor
+            .annotations
+            .insert(NAME.to_owned(), reference.to_owned());
         self.edit(|index| {
             index
                 .manifests
                 .retain(|d| d.annotations.get(NAME).is_none_or(|name| name != reference));
             index.manifests.push(descriptor);
-            index.manifests.sort_by(|a, b| a.annotations.get(NAME).cmp(&b.annotations.get(NAME)));
+            index
+                .manifests
+                .sort_by(|a, b| a.annotations.get(NAME).cmp(&b.annotations.get(NAME)));
             Ok(())
         })
     }
@@ -287,9 +312,11 @@ impl Store {
     pub(in super::super) fn untag(&self, reference: &Reference) -> Result<(), Error> {
         let reference = reference.to_string();
         self.edit(|index| {
-            index
-                .manifests
-                .retain(|d| d.annotations.get(NAME).is_none_or(|name| *name != reference));
+            index.manifests.retain(|d| {
+                d.annotations
+                    .get(NAME)
+                    .is_none_or(|name| *name != reference)
+            });
             Ok(())
         })
     }
@@ -317,7 +344,9 @@ mod tests {
         for store in [&ours, &theirs] {
             assert!(["a:1", "b:1", "c:1"].iter().all(|name| held(store, name)));
         }
-        theirs.untag(&Reference::parse("example.org/a:1").unwrap()).unwrap();
+        theirs
+            .untag(&Reference::parse("example.org/a:1").unwrap())
+            .unwrap();
         assert!(held(&ours, "a:1"));
         let name = theirs.index().unwrap().manifests[0].annotations[NAME].clone();
         theirs.untag(&Reference::parse(&name).unwrap()).unwrap();
