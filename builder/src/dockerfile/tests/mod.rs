@@ -7,6 +7,7 @@ mod heredocs;
 mod hostile;
 mod instructions;
 mod lines;
+mod modes;
 mod references;
 
 use std::collections::BTreeMap;
