@@ -41,6 +41,10 @@ test: lint build ## run every check and test, on an engine and registries of its
 	tests/with-engine cargo test --release --workspace --lib --bins --tests --no-fail-fast
 .PHONY: test
 
+fuzz: ## fuzz what reads the files of strangers, each target for FUZZ_SECONDS (60)
+	@tests/fuzz
+.PHONY: fuzz
+
 bench: build ## measure against the tools people would use instead
 	bench/run
 .PHONY: bench
