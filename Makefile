@@ -40,6 +40,10 @@ conformance: build ## compare what the native engine builds with what BuildKit b
 	tests/conformance/judge cargo test --release --package kolla-tests --test conformance
 .PHONY: conformance
 
+fuzz: ## fuzz what reads the files of strangers, each target for FUZZ_SECONDS (60)
+	@tests/fuzz
+.PHONY: fuzz
+
 bench: build ## measure against the tools people would use instead
 	bench/run
 .PHONY: bench
