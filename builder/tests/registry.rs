@@ -6,14 +6,19 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
+#[path = "fixtures/shaky.rs"]
+mod shaky;
+
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Cursor, Read, Write};
+use std::io::{Cursor, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+
+use shaky::shaky;
 
 use kolla::model::{Digest, Reference, Registry, Tag};
 use kolla::registry::{
@@ -344,69 +349,6 @@ fn index(folder: &Path, made: &Made, digest: &Digest) {
         r#"{"imageLayoutVersion":"1.0.0"}"#,
     )
     .unwrap();
-}
-
-/// Stands in front of a registry and cuts every third request, in so many ways in turn: before it, half
-/// way through its body, or in place of its answer.
-fn shaky(registry: String, ways: usize) -> (SocketAddr, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let count = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&count);
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let (registry, count) = (registry.clone(), Arc::clone(&counter));
-            std::thread::spawn(move || {
-                // What fails here is a connection that was to fail, or one that the client gave up.
-                let _ = relay(&stream, &registry, &count, ways);
-            });
-        }
-    });
-    (address, count)
-}
-
-fn relay(
-    mut client: &TcpStream,
-    registry: &str,
-    count: &AtomicUsize,
-    ways: usize,
-) -> std::io::Result<()> {
-    let mut reader = BufReader::new(client);
-    if reader.fill_buf()?.first() == Some(&0x16) {
-        return client.write_all(b"HTTP/1.0 400 Bad Request\r\n\r\n");
-    }
-    let (mut head, mut length) = (String::new(), 0_u64);
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        if line.trim().is_empty() {
-            break;
-        }
-        if let Some((name, value)) = line.split_once(':')
-            && name.eq_ignore_ascii_case("content-length")
-        {
-            length = value.trim().parse().unwrap();
-        }
-        head += &line;
-    }
-    let number = count.fetch_add(1, Ordering::Relaxed) + 1;
-    let fault = number.is_multiple_of(3).then_some(number / 3 % ways);
-    if fault == Some(0) {
-        return Ok(());
-    }
-    let mut server = TcpStream::connect(registry)?;
-    server.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes())?;
-    if fault == Some(1) {
-        std::io::copy(&mut reader.take(length / 2), &mut server)?;
-        return Ok(());
-    }
-    std::io::copy(&mut reader.take(length), &mut server)?;
-    let mut answer = Vec::new();
-    server.read_to_end(&mut answer)?;
-    if fault.is_none() {
-        client.write_all(&answer)?;
-    }
-    Ok(())
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! order of the calls and what happens when one fails are tested with [`Recorder`], unprivileged.
 //! All of it is for processes of a single thread; [`fork`] and [`Linux::unshare`] refuse others.
 
+mod descriptors;
 mod exec;
 mod fork;
 mod keys;
@@ -17,6 +18,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+pub use descriptors::close_inherited;
 pub use exec::exec;
 pub use fork::{Ended, Forked, exit, fork, wait};
 pub use keys::leave_session_keyring;

@@ -482,7 +482,7 @@ impl Builder<'_> {
         match ran {
             Ok(0) => {}
             Ok(status) => {
-                if let Some(message) = full {
+                if let Some(message) = full.or_else(|| store.says_full()) {
                     return Err(Error::DiskFull { message });
                 }
                 let message = if is_run { "" } else { "the helper ended early" };

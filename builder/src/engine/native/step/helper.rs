@@ -8,7 +8,8 @@ use std::path::Path;
 use super::spec::{Action, Failure, Spec};
 use super::{process, rootfs, transfer};
 use crate::sys::{
-    Forked, Kernel, Linux, Namespaces, die_with_parent, exit, fork, leave_session_keyring, wait,
+    Forked, Kernel, Linux, Namespaces, close_inherited, die_with_parent, exit, fork,
+    leave_session_keyring, wait,
 };
 
 /// The name under which the program starts itself as a helper.
@@ -40,6 +41,7 @@ pub(in super::super) fn main() -> i32 {
 /// The socket, moved out of the way of the step's standard input, which is an empty pipe.
 fn socket() -> io::Result<UnixStream> {
     let socket = rustix::io::fcntl_dupfd_cloexec(io::stdin(), 10)?;
+    close_inherited(socket.as_fd())?;
     let (empty, _) = io::pipe()?;
     rustix::stdio::dup2_stdin(&empty)?;
     Ok(UnixStream::from(socket))

@@ -47,6 +47,9 @@ const FOLDERS: [&str; 7] = [
 /// The snapshot of a layer that has nothing in it.
 pub(super) const EMPTY: &str = "empty";
 
+/// With fewer bytes left a disk is as good as full.
+const LEAST: u64 = 1 << 20;
+
 /// A store that is open.
 #[derive(Debug)]
 pub(super) struct Store {
@@ -150,6 +153,13 @@ impl Store {
             let _ = std::fs::remove_file(&partial);
             self.error(path, &e)
         })
+    }
+
+    /// That next to no space is left, if so: a command may fail of it and keep that to itself.
+    pub(super) fn says_full(&self) -> Option<String> {
+        let disk = rustix::fs::statvfs(&self.folder).ok()?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        (free < LEAST).then(|| format!("{}: {free} bytes are left", self.folder.display()))
     }
 
     /// What went wrong at a path of the store.
