@@ -66,7 +66,7 @@ fn skip(text: &str, file: &Dockerfile) -> Option<&'static str> {
         .stages()
         .iter()
         .filter_map(|stage| stage.from.platform.as_ref());
-    let flags = file
+    let instructions: Vec<&Instruction> = file
         .stages()
         .iter()
         .flat_map(|stage| &stage.instructions)
@@ -74,13 +74,24 @@ fn skip(text: &str, file: &Dockerfile) -> Option<&'static str> {
             Kind::Onbuild(trigger) => trigger,
             _ => it,
         })
-        .flat_map(|it| &it.flags);
+        .collect();
+    let flags = instructions.iter().flat_map(|it| &it.flags);
     if platforms
         .map(|word| &word.span)
         .chain(flags.map(|flag| &flag.span))
         .any(|span| text[span.clone()].contains(['"', '\'', '\\', '`']))
     {
         return Some("it keeps quotes and escapes in flags");
+    }
+    let later = |it: &&Instruction| match (&it.kind, it.heredocs.first()) {
+        (Kind::Run(run), Some(_)) => match &run.command {
+            Command::Shell(word) => !word.text.starts_with("<<"),
+            Command::Exec(_) => true,
+        },
+        _ => false,
+    };
+    if instructions.iter().any(later) {
+        return Some("it finds heredocs of RUN only where the command begins with one");
     }
     None
 }
