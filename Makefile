@@ -16,15 +16,11 @@ build: ## compile kolla
 	cargo build --release --package kolla
 .PHONY: build
 
-engine:
-	@tests/start-engine
-.PHONY: engine
-
-images: build engine ## build all images; ARGS='@nova' builds some, starts Docker if none answers
+images: build ## build all images, with Docker where it answers and else without; ARGS='@nova' builds some
 	$(KOLLA) build $(ARGS)
 .PHONY: images
 
-push: build engine ## build and push all images: make push REGISTRY=HOST:PORT
+push: build ## build and push all images: make push REGISTRY=HOST:PORT
 	@test -n "$(REGISTRY)" || { echo "to which registry? make push REGISTRY=HOST:PORT" >&2; exit 2; }
 	$(KOLLA) build --push --registry "$(REGISTRY)" $(ARGS)
 .PHONY: push
@@ -38,6 +34,15 @@ test: lint build ## run every check and test, on an engine and registries of its
 	cargo test --release --workspace --lib --bins --tests --no-run
 	tests/with-engine cargo test --release --workspace --lib --bins --tests --no-fail-fast
 .PHONY: test
+
+conformance: build ## compare what the native engine builds with what BuildKit builds
+	cargo test --release --package kolla-tests --test conformance --no-run
+	tests/conformance/judge cargo test --release --package kolla-tests --test conformance
+.PHONY: conformance
+
+fuzz: ## fuzz what reads the files of strangers, each target for FUZZ_SECONDS (60)
+	@tests/fuzz
+.PHONY: fuzz
 
 bench: build ## measure against the tools people would use instead
 	bench/run

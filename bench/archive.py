@@ -69,8 +69,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     archive = None
 
     def do_GET(self):
+        # Who takes us for a proxy asks for the whole of the address.
+        whole = self.path.startswith("http://")
+        url = self.path if whole else f"http://{self.headers['Host']}{self.path}"
         try:
-            status, body = self.archive.answer(f"http://{self.headers['Host']}{self.path}")
+            status, body = self.archive.answer(url)
         except ConnectionError:
             status, body = 504, None
         self.send_response(status)

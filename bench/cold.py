@@ -15,8 +15,9 @@ import subprocess
 import sys
 
 from measure import Cost, adopt, bury, median, say
+from native import against, memory
 from report import TARGET, Figures, times
-from side import ORDINARY, WORK, kolla
+from side import ORDINARY, PATTERNS, WORK, kolla
 
 HERE = pathlib.Path(__file__).resolve().parent
 REPOSITORY = HERE.parent
@@ -42,7 +43,7 @@ def prepare():
         if not replaced.exists():
             sys.exit(f"bench: {file} takes the place of nothing: what it replaced has moved")
     for way in ("same", "ordinary"):
-        subprocess.run(kolla("render", "--quiet", "--output", WORK / way, way=way), check=True)
+        subprocess.run(kolla("render", *PATTERNS, "--quiet", "--output", WORK / way, way=way), check=True)
 
 
 def side(name):
@@ -54,7 +55,7 @@ def side(name):
         sys.exit(f"bench: the side {name} failed")
     bury()
     measured = json.loads(result.read_text())
-    return {**measured, **{part: Cost(**measured[part]) for part in ("cold", "again")}}
+    return {**measured, **{part: Cost(**measured[part]) for part in ("cold", "again", "push")}}
 
 
 def unchanged(again):
@@ -63,6 +64,24 @@ def unchanged(again):
     figures.add("kolla build, nothing changed, wall time", again.wall, "s", at_most=1)
     figures.add("kolla build, nothing changed, CPU time", again.cpu, "s")
     return figures
+
+
+def native(figures, figures_again, natives, kollas, others):
+    """The rows of the native engine, against kolla with Docker and docker one by one."""
+
+    def all_of(part):
+        loops = {f"docker one by one, {b}": others[f"same/{b}"][part] for b in BUILDERS}
+        return {"kolla with Docker": kollas[part], **loops}
+
+    ours = {part: [measured[part] for measured in natives] for part in kollas}
+    figures.add("the last native build against the first, wall time", **times(*ours["cold"]))
+    against(figures, "real images, cold", median(ours["cold"]), all_of("cold"), 0.7)
+    against(figures, "real images, push", median(ours["push"]), all_of("push"), 0.33)
+    # With nothing to do, kolla only plans, whatever the engine.
+    same = ["kolla with Docker"]
+    against(figures_again, "real images, unchanged", median(ours["again"]), all_of("again"), 0.02, same)
+    for part, rows in (("cold", figures), ("push", figures), ("again", figures_again)):
+        memory(rows, f"real images, {'unchanged' if part == 'again' else part}", ours[part])
 
 
 def differing(sides):
@@ -91,9 +110,10 @@ def main():
         return
     # The first build is not measured: it is what makes the archive a remembered one for all.
     side("kolla")
-    before = side("kolla")
+    before, natives = side("kolla"), [side("native")]
     others = {name: side(name) for name in (f"{way}/{b}" for way in WAYS for b in BUILDERS)}
     after = side("kolla")
+    natives.append(side("native"))
 
     # Two builds, before and after the others: what else the machine did then shows in them.
     ours, again = (median([before[part], after[part]]) for part in ("cold", "again"))
@@ -117,10 +137,12 @@ def main():
     )
     figures.add(
         "packages that are not the same on every side",
-        differing({"kolla": before, **others, "kolla again": after}),
+        differing({"kolla": before, **others, "kolla again": after, "native": natives[0]}),
         "",
         at_most=0,
     )
+    kollas = {part: median([before[part], after[part]]) for part in ("cold", "again", "push")}
+    native(figures, figures_again, natives, kollas, others)
     figures_again.save()
     figures.save()
 

@@ -1,6 +1,7 @@
 """Runs commands and says what they cost: wall time, CPU time and memory."""
 
 import collections
+import contextlib
 import ctypes
 import os
 import pathlib
@@ -8,35 +9,78 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 
 class Cost:
-    """One run: seconds of wall time, seconds of CPU time, bytes of memory at the most."""
+    """One run: seconds of wall time, seconds of CPU time, bytes of memory at the most.
 
-    def __init__(self, wall, cpu, memory):
-        self.wall, self.cpu, self.memory = wall, cpu, memory
+    `memory` is that of the largest of all its processes, `own` that of the first without those that it
+    starts, where it was asked for.
+    """
+
+    def __init__(self, wall, cpu, memory, own=0):
+        self.wall, self.cpu, self.memory, self.own = wall, cpu, memory, own
 
 
-def run(command, **options):
+class Watch(threading.Thread):
+    """Reads a process's own peak of memory until it has ended.
+
+    wait4(2) gives the largest of a process and its children together. What the process adds in its
+    last moments, between two looks, is missed.
+    """
+
+    EVERY = 0.005
+
+    def __init__(self, pid):
+        super().__init__(daemon=True)
+        self.status, self.peak = pathlib.Path(f"/proc/{pid}/status"), 0
+        self.ended = threading.Event()
+
+    def run(self):
+        ended = False
+        while not ended:
+            try:
+                lines = self.status.read_text().splitlines()
+            except OSError:
+                return
+            for line in lines:
+                if line.startswith("VmHWM:"):
+                    self.peak = int(line.split()[1]) * 1024
+            ended = self.ended.wait(self.EVERY)
+
+    def end(self):
+        """The bytes at the most."""
+        self.ended.set()
+        self.join()
+        return self.peak
+
+
+def run(command, own=False, **options):
     """Runs a command to its end, which must be good.
 
     The memory is the kernel's count of the largest process; it starts at what this interpreter
-    has, some 10 MB, so nothing below that is told apart.
+    has, some 10 MB, so nothing below that is told apart. `own` asks for that of the command's own
+    process.
     """
     with tempfile.TemporaryFile() as output:
         begin = time.perf_counter()
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, **options
         )
+        watch = Watch(process.pid) if own else None
+        if watch:
+            watch.start()
         _, status, used = os.wait4(process.pid, 0)
         wall = time.perf_counter() - begin
+        peak = watch.end() if watch else 0
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             output.seek(0)
             sys.stderr.write(output.read().decode(errors="replace")[-4000:])
             sys.exit(f"bench: failed with {process.returncode}: {' '.join(map(str, command))}")
-    return Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
+    return Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, peak)
 
 
 def side_by_side(commands, rounds):
@@ -50,7 +94,8 @@ def side_by_side(commands, rounds):
 
 def median(runs):
     """The median of each cost by itself."""
-    return Cost(*(statistics.median(getattr(r, a) for r in runs) for a in ("wall", "cpu", "memory")))
+    parts = ("wall", "cpu", "memory", "own")
+    return Cost(*(statistics.median(getattr(run, part) for run in runs) for part in parts))
 
 
 def adopt():
@@ -91,6 +136,22 @@ def spent(ancestor):
         total += ticks[pid][0]
         open_ += children[pid]
     return total / os.sysconf("SC_CLK_TCK")
+
+
+@contextlib.contextmanager
+def counted(ancestor):
+    """The cost of what is done inside, with the CPU time that engines below `ancestor` spent on it."""
+    before = spent(ancestor)
+    cost = Cost(time.perf_counter(), 0, 0)
+    yield cost
+    cost.wall, cost.cpu = time.perf_counter() - cost.wall, spent(ancestor) - before
+
+
+def measure(ancestor, work):
+    """The cost of work that returns one; the CPU time is that of all who took part."""
+    with counted(ancestor) as whole:
+        cost = work()
+    return Cost(cost.wall, whole.cpu, cost.memory, cost.own)
 
 
 def say(text):

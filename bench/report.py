@@ -9,7 +9,7 @@ import pathlib
 import sys
 
 TARGET = pathlib.Path(__file__).resolve().parent.parent / "target"
-STAGES = ("planning", "growth", "unchanged", "cold")
+STAGES = ("planning", "growth", "fleet", "push", "unchanged", "cold")
 
 
 class Figures:
@@ -51,7 +51,7 @@ def times(ours, theirs, attribute="wall"):
 
 
 def written(value, unit):
-    digits = 0 if value >= 100 else 1 if value >= 10 else 2
+    digits = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 0.1 else 3
     if isinstance(value, int):
         digits = 0
     return f"{value:.{digits}f} {unit}".rstrip()

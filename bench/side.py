@@ -3,9 +3,12 @@
 
     bench/side.py SIDE RESULT ANCESTOR
 
-    SIDE      kolla, or WAY/BUILDER: WAY is `same` or `ordinary`, BUILDER `buildkit` or `classic`
+    SIDE      kolla, native, or WAY/BUILDER: WAY is `same` or `ordinary`, BUILDER `buildkit` or
+              `classic`
     RESULT    the file to write what was measured to, as JSON
     ANCESTOR  the process that the engine descends from
+
+KOLLA_BENCH_PATTERNS are the images to build and the parents they need, for a look; without it, all.
 """
 
 import contextlib
@@ -17,23 +20,29 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 
 import archive
-from measure import Cost, median, run, say, spent
+import builders
+from measure import counted, measure, median, run, say
 from report import TARGET
 
 WORK = TARGET / "bench" / "cold"
 KOLLA = WORK / "kolla"
 ORDINARY = WORK / "overlay"
 AGAIN = 11
+PATTERNS = os.environ.get("KOLLA_BENCH_PATTERNS", "").split()
 
 
 def kolla(*arguments, way="same", cache=None):
     """The command line of kolla for the copy of the fleet that all sides build."""
     overlay = ["--overlay", ORDINARY] if way == "ordinary" else []
-    where = ["-C", WORK / "tree", "--cache-dir", cache or WORK / "cache"]
+    where = ["-C", WORK / "tree", "--cache-dir", cache or WORK / "cache", "--tag", builders.TAG]
     return [KOLLA, *arguments, *where, *overlay]
+
+
+def docker_engine():
+    """How kolla is told of the Docker Engine here."""
+    return ["--engine", "docker", "--engine-url", os.environ["KOLLA_TEST_ENGINE"]]
 
 
 def docker_with(builder):
@@ -67,43 +76,52 @@ def bridge_of(docker, chosen):
 
 @contextlib.contextmanager
 def remembered(bridge):
-    """Has the containers on a bridge find the remembered archive wherever they ask over HTTP."""
+    """Has the containers on a bridge find the remembered archive wherever they ask over HTTP; gives
+    its port, for whom it is a proxy."""
     server = archive.serve(WORK / "archive")
     rule = ["PREROUTING", "-i", bridge, "-p", "tcp", "--dport", "80", "-j", "REDIRECT"]
     rule += ["--to-ports", str(server.server_port)]
     subprocess.run(["iptables", "-w", "-t", "nat", "-I", *rule], check=True)
     try:
-        yield
+        yield server.server_port
     finally:
         subprocess.run(["iptables", "-w", "-t", "nat", "-D", *rule], check=True)
 
 
 def plan(way):
     """The images in the order they can be built in, with the reference each is looked for by."""
-    engine = ["--engine-url", os.environ["KOLLA_TEST_ENGINE"]]
-    command = kolla("plan", "--format", "json", *engine, way=way)
+    command = kolla("plan", "--format", "json", *PATTERNS, *docker_engine(), way=way)
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
     return [(image["image"], image["engine_reference"]) for image in json.loads(output)["images"]]
 
 
-@contextlib.contextmanager
-def counted(ancestor):
-    """The cost of what is done inside, with the CPU time that the engine spent on it."""
-    cost = Cost(time.perf_counter(), spent(ancestor), 0)
-    yield cost
-    cost.wall, cost.cpu = time.perf_counter() - cost.wall, spent(ancestor) - cost.cpu
-
-
-def with_kolla(ancestor):
+def with_kolla(ancestor, engine, environment):
     """Builds with kolla as on a machine that has nothing but the bootstrapped root file system."""
     fresh = WORK / "fresh-cache"
     shutil.rmtree(fresh, ignore_errors=True)
     shutil.copytree(WORK / "cache" / "sources", fresh / "sources")
-    engine = ["--engine-url", os.environ["KOLLA_TEST_ENGINE"]]
-    command = kolla("build", *engine, cache=fresh)
-    with counted(ancestor) as cold:
-        run(command)
-    return cold, median([run(command) for _ in range(AGAIN)]), {}
+
+    def command(*words):
+        return lambda: run(kolla(*words, *PATTERNS, *engine, cache=fresh), own=True, env=environment)
+
+    cold = measure(ancestor, command("build"))
+    again = median([measure(ancestor, command("build")) for _ in range(AGAIN)])
+    with builders.registry() as registry:
+        push = measure(ancestor, command("push", "--registry", registry))
+    return cold, again, push, {}
+
+
+def natively(ancestor, port):
+    """The same with the native engine, whose images the Docker Engine is given afterwards."""
+    store = WORK / "store"
+    shutil.rmtree(store, ignore_errors=True)
+    engine = ["--engine", "native", "--store", store]
+    # Its steps are on the network of the machine itself, where no rule is ours to set.
+    proxy = {**os.environ, "http_proxy": f"http://127.0.0.1:{port}"}
+    measured = with_kolla(ancestor, engine, proxy)
+    docker = ["--engine-url", os.environ["KOLLA_TEST_ENGINE"]]
+    run(kolla("export", *(PATTERNS or ["*"]), "--to", "docker", *engine, *docker))
+    return measured
 
 
 def one_after_the_other(way, docker, chosen, ancestor):
@@ -119,13 +137,23 @@ def one_after_the_other(way, docker, chosen, ancestor):
         return cost, each
 
     cold, each = build_all()
-    return cold, build_all()[0], each
+    again = build_all()[0]
+    with builders.registry() as registry:
+        names = [f"{registry}/kollaglue/{image}:{builders.TAG}" for image, _ in images]
+        for (_, reference), name in zip(images, names):
+            subprocess.run([docker, "tag", reference, name], env=chosen, check=True)
+        with counted(ancestor) as push:
+            for name in names:
+                run([docker, "push", name], env=chosen)
+    return cold, again, push, each
 
 
-def contents(way, docker, chosen):
+def contents(way, docker, chosen, exported):
     """image -> its packages, and its size: the sides must have built the same."""
     found = {}
     for image, reference in plan(way):
+        if exported:
+            reference = f"kollaglue/{image}:{builders.TAG}"
         packages = [docker, "run", "--rm", "--network=none", "--entrypoint=dpkg-query", reference, "-W"]
         size = [docker, "image", "inspect", "--format", "{{.Size}}", reference]
         packages, size = (
@@ -142,18 +170,22 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: stopped"))
     way, _, builder = side.partition("/")
     docker, chosen = docker_with(builder or "buildkit")
-    with remembered(bridge_of(docker, chosen)):
+    with remembered(bridge_of(docker, chosen)) as port:
         if side == "kolla":
             way = "same"
-            cold, again, each = with_kolla(int(ancestor))
+            cold, again, push, each = with_kolla(int(ancestor), docker_engine(), None)
+        elif side == "native":
+            way = "same"
+            cold, again, push, each = natively(int(ancestor), port)
         else:
-            cold, again, each = one_after_the_other(way, docker, chosen, int(ancestor))
-    say(f"{side}: {cold.wall:.0f} s ({cold.cpu:.0f} s of CPU time), again {again.wall:.2f} s")
+            cold, again, push, each = one_after_the_other(way, docker, chosen, int(ancestor))
+    say(f"{side}: {cold.wall:.0f} s ({cold.cpu:.0f} s of CPU time), again {again.wall:.2f} s, push {push.wall:.1f} s")
     measured = {
         "cold": vars(cold),
         "again": vars(again),
+        "push": vars(push),
         "each": each,
-        "contents": contents(way, docker, chosen),
+        "contents": contents(way, docker, chosen, side == "native"),
     }
     pathlib.Path(result).write_text(json.dumps(measured))
 

@@ -383,7 +383,9 @@ pub(super) struct CleanArgs {
 /// `20g`: bytes.
 fn size(text: &str) -> Result<u64, String> {
     let lower = text.to_lowercase();
-    let end = lower.find(|c: char| !c.is_ascii_digit()).unwrap_or(lower.len());
+    let end = lower
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(lower.len());
     let shift = match &lower[end..] {
         "" | "b" => 0,
         "k" => 10,

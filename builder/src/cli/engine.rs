@@ -17,7 +17,13 @@ use crate::registry::{self, Credentials};
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// Variables that say where a proxy is, in either case.
-const PROXIES: [&str; 5] = ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY"];
+const PROXIES: [&str; 5] = [
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "FTP_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+];
 
 /// The engine that the settings ask for.
 pub(super) async fn connect(
@@ -82,26 +88,51 @@ fn login(
 ) -> impl Fn(&str) -> Result<Option<Credentials>, engine::Error> + use<> {
     let keychain = DockerKeychain::new(environment);
     move |registry| {
-        let name = if registry == "docker.io" { DOCKER_HUB } else { registry };
-        keychain.credentials(name).map_err(|problem| engine::Error::Unauthorized {
-            registry: registry.to_owned(),
-            message: problem.message().to_owned(),
-        })
+        let name = if registry == "docker.io" {
+            DOCKER_HUB
+        } else {
+            registry
+        };
+        keychain
+            .credentials(name)
+            .map_err(|problem| engine::Error::Unauthorized {
+                registry: registry.to_owned(),
+                message: problem.message().to_owned(),
+            })
     }
+}
+
+/// The proxy that registries are reached through.
+fn proxy(environment: &Environment) -> Result<Option<registry::Proxy>, Diagnostic> {
+    let either = |name: &str| {
+        environment
+            .get(name)
+            .or_else(|| environment.get(&name.to_lowercase()))
+    };
+    let Some(url) = either("HTTPS_PROXY").or_else(|| either("ALL_PROXY")) else {
+        return Ok(None);
+    };
+    let except = either("NO_PROXY").unwrap_or_default();
+    let except: Vec<String> = except
+        .split(',')
+        .map(|name| name.trim().to_owned())
+        .collect();
+    registry::Proxy::new(&url, &except).map(Some)
 }
 
 fn native(settings: &Settings, environment: &Environment) -> Result<Native, Diagnostic> {
     if rootless::is_needed() {
         match rootless::begin_anew(&environment.arguments)? {}
     }
-    let program = std::env::current_exe().map_err(|e| {
-        Diagnostic::environment(format!("cannot tell where this program is: {e}"))
-    })?;
+    let program = std::env::current_exe()
+        .map_err(|e| Diagnostic::environment(format!("cannot tell where this program is: {e}")))?;
     let compression = match settings.compression {
         CompressionChoice::Gzip => Compression::GZIP,
         CompressionChoice::Zstd => Compression::ZSTD,
     };
-    let both = PROXIES.iter().flat_map(|name| [(*name).to_owned(), name.to_lowercase()]);
+    let both = PROXIES
+        .iter()
+        .flat_map(|name| [(*name).to_owned(), name.to_lowercase()]);
     let proxies = both.filter_map(|name| Some((name.clone(), environment.get(&name)?)));
     Native::open(Options {
         store: settings.store()?.to_path_buf(),
@@ -111,7 +142,10 @@ fn native(settings: &Settings, environment: &Environment) -> Result<Native, Diag
         resolv_conf: std::fs::read_to_string(RESOLV_CONF).unwrap_or_default(),
         proxies: proxies.collect(),
         secrets: settings.secrets.clone(),
-        registry: registry::Options::default(),
+        registry: registry::Options {
+            proxy: proxy(environment)?,
+            ..registry::Options::default()
+        },
         login: std::sync::Arc::new(login(environment)),
     })
     .map_err(|e| e.diagnostic())

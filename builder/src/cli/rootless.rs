@@ -39,8 +39,10 @@ pub(super) fn enter(arguments: &[OsString]) -> Result<Infallible, Diagnostic> {
     enter_user_namespace(uids, gids).map_err(|e| {
         Diagnostic::environment(format!("cannot make a user namespace: {e}"))
             .hint("install newuidmap (Debian's package uidmap)")
-            .hint("user namespaces must be allowed: `sysctl kernel.unprivileged_userns_clone \
-                   user.max_user_namespaces kernel.apparmor_restrict_unprivileged_userns`")
+            .hint(
+                "user namespaces must be allowed: `sysctl kernel.unprivileged_userns_clone \
+                   user.max_user_namespaces kernel.apparmor_restrict_unprivileged_userns`",
+            )
             .hint("or run as root, or start Docker or Podman")
     })?;
     Err(start("kolla", arguments))
@@ -78,7 +80,9 @@ fn mappings() -> Result<(Mapping, Mapping), Diagnostic> {
 }
 
 fn user_name(passwd: &str, uid: u32) -> Option<String> {
-    let mut lines = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let mut lines = passwd
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>());
     let found = lines.find(|fields| fields.get(2).is_some_and(|f| f.parse() == Ok(uid)));
     found.map(|fields| fields[0].to_owned())
 }
@@ -112,7 +116,8 @@ mod tests {
 
     #[test]
     fn the_largest_range_of_a_user_counts() {
-        let text = "root:1:70000\nann:100000:65536\nann:300000:100000\n1001:7:65536\n# x\nbob:5:10\n";
+        let text =
+            "root:1:70000\nann:100000:65536\nann:300000:100000\n1001:7:65536\n# x\nbob:5:10\n";
         let of = |name: Option<&str>, uid| range(text, name, uid).map(|m| (m.first, m.count));
         assert_eq!(of(Some("ann"), 1000), Some((300_000, 100_000)));
         assert_eq!(of(None, 1001), Some((7, 65_536)));

@@ -335,9 +335,12 @@ impl Settings {
             spanned(f.engine.as_ref())
         });
         let engine = r.parsed("engine", found, EngineChoice::Auto, EngineChoice::parse);
-        let found = r.text("compression", "--compression", args.compression.as_deref(), |f| {
-            spanned(f.compression.as_ref())
-        });
+        let found = r.text(
+            "compression",
+            "--compression",
+            args.compression.as_deref(),
+            |f| spanned(f.compression.as_ref()),
+        );
         let compression = r.parsed(
             "compression",
             found,
@@ -467,11 +470,10 @@ impl EngineChoice {
             "auto" => Ok(Self::Auto),
             "docker" => Ok(Self::Docker),
             "native" => Ok(Self::Native),
-            _ => Err(Diagnostic::definition(format!(
-                "`{}` is not an engine",
-                text.escape_debug()
-            ))
-            .hint("it is auto, docker or native")),
+            _ => Err(
+                Diagnostic::definition(format!("`{}` is not an engine", text.escape_debug()))
+                    .hint("it is auto, docker or native"),
+            ),
         }
     }
 }
@@ -548,10 +550,12 @@ fn source_date_epoch(r: &mut Resolver<'_>) -> i64 {
     let default = i64::try_from(crate::archive::FIXED_TIME).unwrap_or(0);
     let found = r.environment.get(NAME);
     let found = found.map(|text| (text, Origin::Variable(NAME.to_owned())));
-    r.parsed("source_date_epoch", found, default, |text| match text.parse() {
-        Ok(seconds @ 0..=253_402_300_799) => Ok(seconds),
-        _ => Err(Diagnostic::definition(format!("`{text}` is no time"))
-            .hint("SOURCE_DATE_EPOCH is a number of seconds since 1970")),
+    r.parsed("source_date_epoch", found, default, |text| {
+        match text.parse() {
+            Ok(seconds @ 0..=253_402_300_799) => Ok(seconds),
+            _ => Err(Diagnostic::definition(format!("`{text}` is no time"))
+                .hint("SOURCE_DATE_EPOCH is a number of seconds since 1970")),
+        }
     })
 }
 
@@ -756,7 +760,7 @@ fn mirror_url(text: &str) -> Result<String, Diagnostic> {
 /// A slip in a variable's name would otherwise pass silently. Names far from ours may belong to
 /// somebody else.
 fn check_variables(environment: &Environment, problems: &mut Diagnostics) {
-    const KNOWN: [&str; 16] = [
+    const KNOWN: [&str; 19] = [
         "KOLLA_ROOT",
         "KOLLA_CONFIG_FILE",
         "KOLLA_RELEASE_NAMESPACE",
@@ -766,7 +770,10 @@ fn check_variables(environment: &Environment, problems: &mut Diagnostics) {
         "KOLLA_BASE_IMAGE",
         "KOLLA_MIRROR",
         "KOLLA_PLATFORM",
+        "KOLLA_ENGINE",
         "KOLLA_ENGINE_URL",
+        "KOLLA_STORE",
+        "KOLLA_COMPRESSION",
         "KOLLA_JOBS",
         "KOLLA_RETRIES",
         "KOLLA_CACHE_DIR",

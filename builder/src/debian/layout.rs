@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::index::Package;
 use super::members::{Member, MemberKind};
-use super::resolve::replaces;
+use super::relation::replaces;
 
 /// What belongs into /usr on a system with merged /usr (Debian Policy, section 9.1.1; file-hierarchy
 /// of base-files).

@@ -14,6 +14,7 @@ mod index;
 mod keyring;
 mod layout;
 mod members;
+mod relation;
 mod release;
 mod resolve;
 mod second_stage;

@@ -5,6 +5,9 @@ set -eu
 
 here=${0%/*}
 export DEBIAN_FRONTEND=noninteractive DEBCONF_NONINTERACTIVE_SEEN=true LC_ALL=C
+# Python's compiled files then name their source by its content, not by its time, which an image
+# does not keep.
+export SOURCE_DATE_EPOCH=315532800
 export PATH="$here/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 cd /
 

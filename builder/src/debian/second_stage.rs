@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::database::{Control, label};
 use super::index::Package;
-use super::resolve::satisfies;
+use super::relation::satisfies;
 use super::write::Made;
 
 /// Whose files say which accounts there are, which every other script may count on.

@@ -42,8 +42,8 @@ pub use expand::{ExpandError, Expander, Expansion};
 pub use flags::Flag;
 pub use lex::Directives;
 pub use text::Word;
-pub use values::FileMode;
 pub use uses::{Base, ContextSource, ImageUse, SourceKind, UseKind};
+pub use values::FileMode;
 
 use crate::model::{Diagnostic, Diagnostics, Location, Source};
 use instruction::{Parsed, Parts};

@@ -147,7 +147,8 @@ impl Clause {
                     'x' => 0o1 << shift,
                     'X' if is_folder || mode & 0o111 != 0 => 0o1 << shift,
                     's' => special,
-                    't' => 0o1000,
+                    // As BuildKit has it: not when it is about others alone.
+                    't' if self.who.iter().any(|who| *who != 'o') => 0o1000,
                     'u' => (mode >> 6 & 0o7) << shift,
                     'g' => (mode >> 3 & 0o7) << shift,
                     'o' => (mode & 0o7) << shift,

@@ -214,7 +214,7 @@ impl Error {
                 "Docker Engine 20.10 or later or Podman 4 or later is needed"
             }
             Self::DiskFull { .. } => {
-                "free space where the engine keeps its data (`kolla clean`, `docker system prune`), \
+                "free space where the engine keeps its data (`kolla clean`; for Docker, `docker system prune`), \
                  then run the same command again: finished images are kept"
             }
             Self::Store { .. } => {
@@ -226,14 +226,14 @@ impl Error {
             }
             Self::BaseImage { reference, .. } => {
                 return Some(format!(
-                    "check the name, pull it into the engine (`docker pull {reference}`), or log in \
-                     to its registry"
+                    "check the name, pull it into the engine (Docker: `docker pull {reference}`), or \
+                     log in to its registry"
                 ));
             }
             Self::BaseImageUnwell { .. } => {
                 "check that the engine reaches the registry, or load the image into the engine beforehand"
             }
-            Self::InUse { .. } => "remove the containers that use it first",
+            Self::InUse { .. } => "remove the containers, or let the programs end, that use it",
             Self::Unauthorized { registry, .. } => {
                 return Some(format!(
                     "log in with `docker login {registry}`, and check that the account may push to \

@@ -44,15 +44,15 @@ impl Kernel for Linux {
         Ok(rustix::mount::mount_change("/", flags)?)
     }
 
-    fn mount(
-        &self,
-        kind: &str,
-        target: &Path,
-        flags: MountFlags,
-        data: &str,
-    ) -> io::Result<()> {
+    fn mount(&self, kind: &str, target: &Path, flags: MountFlags, data: &str) -> io::Result<()> {
         let data = CString::new(data)?;
-        Ok(rustix::mount::mount(kind, target, kind, flags, data.as_c_str())?)
+        Ok(rustix::mount::mount(
+            kind,
+            target,
+            kind,
+            flags,
+            data.as_c_str(),
+        )?)
     }
 
     fn detached(&self, kind: &str) -> io::Result<OwnedFd> {
@@ -77,8 +77,7 @@ impl Kernel for Linux {
     }
 
     fn attach(&self, tree: &OwnedFd, target: &Path) -> io::Result<()> {
-        let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH
-            | MoveMountFlags::MOVE_MOUNT_T_SYMLINKS;
+        let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_SYMLINKS;
         Ok(rustix::mount::move_mount(tree, "", CWD, target, flags)?)
     }
 
@@ -114,11 +113,9 @@ impl Kernel for Linux {
     }
 
     fn limit_capabilities(&self, keep: &[u32]) -> io::Result<()> {
-        let set = keep
-            .iter()
-            .fold(CapabilitySet::empty(), |set, number| {
-                set | CapabilitySet::from_bits_retain(1 << number)
-            });
+        let set = keep.iter().fold(CapabilitySet::empty(), |set, number| {
+            set | CapabilitySet::from_bits_retain(1 << number)
+        });
         for number in 0..=63_u32 {
             let one = CapabilitySet::from_bits_retain(1 << number);
             match rustix::thread::capability_is_in_bounding_set(one) {
@@ -145,7 +142,11 @@ impl Kernel for Linux {
     }
 
     fn become_user(&self, identity: &Identity) -> io::Result<()> {
-        let groups: Vec<Gid> = identity.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
+        let groups: Vec<Gid> = identity
+            .groups
+            .iter()
+            .map(|gid| Gid::from_raw(*gid))
+            .collect();
         let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
         rustix::thread::set_thread_groups(&groups)?;
         rustix::thread::set_thread_res_gid(gid, gid, gid)?;

@@ -49,13 +49,7 @@ pub trait Kernel {
     fn make_private(&self) -> io::Result<()>;
 
     /// Mounts a file system at a path.
-    fn mount(
-        &self,
-        kind: &str,
-        target: &Path,
-        flags: MountFlags,
-        data: &str,
-    ) -> io::Result<()>;
+    fn mount(&self, kind: &str, target: &Path, flags: MountFlags, data: &str) -> io::Result<()>;
 
     /// A file system that is mounted nowhere yet.
     fn detached(&self, kind: &str) -> io::Result<OwnedFd>;

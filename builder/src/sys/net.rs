@@ -49,7 +49,9 @@ fn request() -> [u8; 32] {
 /// An acknowledgement is an error message with the number 0.
 fn check(answer: &[u8]) -> io::Result<()> {
     let word = |at: usize| -> Option<[u8; 4]> { answer.get(at..at + 4)?.try_into().ok() };
-    let kind = answer.get(4..6).map(|two| u16::from_ne_bytes([two[0], two[1]]));
+    let kind = answer
+        .get(4..6)
+        .map(|two| u16::from_ne_bytes([two[0], two[1]]));
     match (kind, word(16).map(i32::from_ne_bytes)) {
         (Some(NLMSG_ERROR), Some(0)) => Ok(()),
         (Some(NLMSG_ERROR), Some(code)) => Err(io::Error::from_raw_os_error(-code)),

@@ -54,14 +54,11 @@ impl Kernel for Recorder {
         self.note("make_private".to_owned())
     }
 
-    fn mount(
-        &self,
-        kind: &str,
-        target: &Path,
-        flags: MountFlags,
-        data: &str,
-    ) -> io::Result<()> {
-        self.note(format!("mount {kind} {} {flags:?} {data}", target.display()))
+    fn mount(&self, kind: &str, target: &Path, flags: MountFlags, data: &str) -> io::Result<()> {
+        self.note(format!(
+            "mount {kind} {} {flags:?} {data}",
+            target.display()
+        ))
     }
 
     fn detached(&self, kind: &str) -> io::Result<OwnedFd> {

@@ -70,7 +70,10 @@ pub(in super::super) async fn run(
         size: args.max_size,
     };
     let cleaned = engine.clean(&limits, args.dry_run).await;
-    for leftover in problems.take(cleaned.map_err(|e| e.diagnostic())).unwrap_or_default() {
+    for leftover in problems
+        .take(cleaned.map_err(|e| e.diagnostic()))
+        .unwrap_or_default()
+    {
         rows.push(vec![
             leftover.kind.into(),
             leftover.description.clone(),

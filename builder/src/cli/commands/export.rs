@@ -27,8 +27,13 @@ pub(in super::super) async fn run(
     let selection = fleet::select(&fleet.graph, &args.patterns)?;
     let naming = Naming::new(settings)?;
     let session = Session::open(settings, environment).await?;
-    let built = session.built(settings, &fleet, &selection, Some(&naming)).await?;
-    let images: Vec<_> = built.into_iter().map(|(_, id, names)| (id, names)).collect();
+    let built = session
+        .built(settings, &fleet, &selection, Some(&naming))
+        .await?;
+    let images: Vec<_> = built
+        .into_iter()
+        .map(|(_, id, names)| (id, names))
+        .collect();
     match &to {
         To::File(destination) => {
             let exported = session.engine.export(&images, destination).await;
@@ -36,9 +41,8 @@ pub(in super::super) async fn run(
         }
         To::Docker => {
             let docker = engine::docker(settings, environment).await?;
-            let folder = tempfile::tempdir_in(settings.cache_dir()?).map_err(|e| {
-                Diagnostic::environment(format!("cannot write to the cache: {e}"))
-            })?;
+            let folder = tempfile::tempdir_in(settings.cache_dir()?)
+                .map_err(|e| Diagnostic::environment(format!("cannot write to the cache: {e}")))?;
             let archive = folder.path().join("images.tar");
             let destination = Destination::Archive(archive.clone());
             let exported = session.engine.export(&images, &destination).await;

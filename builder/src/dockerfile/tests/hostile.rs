@@ -1,5 +1,5 @@
+use super::checks::survive;
 use super::corpus::CORPUS;
-use super::*;
 
 /// xorshift, so that every run sees the same inputs.
 pub(super) struct Random(pub(super) u64);
@@ -105,71 +105,6 @@ fn ceil(text: &str, at: usize) -> usize {
         at += 1;
     }
     at
-}
-
-/// Whatever holds for every input.
-fn survive(text: &str) -> bool {
-    let args = map(&[("A", "x*y"), ("TARGETARCH", "amd64")]);
-    match parse(&source(text)) {
-        Err(problems) => {
-            assert!(!problems.is_empty(), "{text:?}");
-            for problem in problems.iter() {
-                assert!(
-                    !problem.hints().is_empty() && problem.location().is_some(),
-                    "{text:?}"
-                );
-                let first = problem.message().chars().next();
-                assert!(first.is_some_and(|c| !c.is_whitespace()), "{text:?}");
-            }
-            false
-        }
-        Ok(file) => {
-            let inside = |span: &Range<usize>| {
-                assert!(span.start <= span.end, "{span:?} {text:?}");
-                assert!(text.get(span.clone()).is_some(), "{span:?} {text:?}");
-            };
-            each_word(&file, |word| {
-                inside(&word.span);
-                assert!(word.text.len() <= word.span.len() * 3, "{word:?} {text:?}");
-            });
-            let mut last = 0;
-            for stage in file.stages() {
-                inside(&stage.span);
-                assert!(stage.span.start >= last, "{text:?}");
-                last = stage.span.end;
-                let mut at = stage.from.span.end;
-                for instruction in &stage.instructions {
-                    inside(&instruction.span);
-                    assert!(instruction.span.start >= at, "{text:?}");
-                    at = instruction.span.end;
-                    instruction.heredocs.iter().for_each(|h| inside(&h.body));
-                }
-            }
-            for source in file.context_sources() {
-                inside(&source.span);
-            }
-            let _ = file.needed_stages(None, &args);
-            let Ok(uses) = file.image_uses(&args) else {
-                return true;
-            };
-            let edits: Vec<_> = uses
-                .iter()
-                .map(|u| {
-                    inside(&u.span);
-                    (u.span.clone(), "new:1".to_owned())
-                })
-                .collect();
-            let edited = substitute(text, &edits);
-            let back = parse(&source(&edited)).and_then(|file| file.image_uses(&args));
-            if let Ok(back) = back {
-                assert!(
-                    back.iter().all(|u| u.image == "new:1"),
-                    "{text:?} {edited:?}"
-                );
-            }
-            true
-        }
-    }
 }
 
 #[test]

@@ -1,4 +1,11 @@
 mod agreement;
+// Shared with what is fuzzed.
+#[path = "../../../fuzz/src/checks/dockerfile.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod checks;
+#[path = "../../../fuzz/src/checks/agreement.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod comparison;
 mod context;
 mod corpus;
 mod errors;
@@ -7,11 +14,13 @@ mod heredocs;
 mod hostile;
 mod instructions;
 mod lines;
+mod modes;
 mod references;
 
 use std::collections::BTreeMap;
 
 use super::*;
+use checks::each_word;
 
 fn source(text: &str) -> Source {
     Source::new("Dockerfile", text)
@@ -70,79 +79,4 @@ fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect()
-}
-
-/// Every word and span of a file, with what is expected to hold for all of them.
-fn each_word(file: &Dockerfile, mut visit: impl FnMut(&Word)) {
-    for global in file.global_args() {
-        each_word_of(global, &mut visit);
-    }
-    for stage in file.stages() {
-        visit(&stage.from.image);
-        stage.from.platform.iter().for_each(&mut visit);
-        stage.name.iter().for_each(&mut visit);
-        for it in &stage.instructions {
-            each_word_of(it, &mut visit);
-        }
-    }
-}
-
-fn each_word_of(instruction: &Instruction, visit: &mut dyn FnMut(&Word)) {
-    visit(&instruction.keyword);
-    for flag in &instruction.flags {
-        visit(&flag.name);
-        flag.value.iter().for_each(&mut *visit);
-    }
-    fn command(command: &Command, visit: &mut dyn FnMut(&Word)) {
-        match command {
-            Command::Shell(word) => visit(word),
-            Command::Exec(words) => words.iter().for_each(visit),
-        }
-    }
-    match &instruction.kind {
-        Kind::Add(transfer) | Kind::Copy(transfer) => {
-            visit(&transfer.destination);
-            for source in &transfer.sources {
-                match source {
-                    TransferSource::Path(word)
-                    | TransferSource::Url(word)
-                    | TransferSource::Git(word) => visit(word),
-                    TransferSource::Heredoc(index) => {
-                        assert!(*index < instruction.heredocs.len());
-                    }
-                }
-            }
-        }
-        Kind::Arg(args) => {
-            for arg in args {
-                visit(&arg.name);
-                arg.default.iter().for_each(&mut *visit);
-            }
-        }
-        Kind::Env(pairs) | Kind::Label(pairs) => {
-            for pair in pairs {
-                visit(&pair.name);
-                visit(&pair.value);
-            }
-        }
-        Kind::Cmd(it) | Kind::Entrypoint(it) => command(it, visit),
-        Kind::Healthcheck(Healthcheck::Command { command: it, .. }) => command(it, visit),
-        Kind::Healthcheck(Healthcheck::None) => {}
-        Kind::Run(run) => {
-            command(&run.command, visit);
-            for mount in &run.mounts {
-                for option in &mount.options {
-                    option.value.iter().for_each(&mut *visit);
-                }
-            }
-        }
-        Kind::Expose(words) | Kind::Shell(words) | Kind::Volume(words) => {
-            words.iter().for_each(visit);
-        }
-        Kind::Maintainer(word)
-        | Kind::Stopsignal(word)
-        | Kind::User(word)
-        | Kind::Workdir(word) => visit(word),
-        Kind::Onbuild(trigger) => each_word_of(trigger, visit),
-    }
 }

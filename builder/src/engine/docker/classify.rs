@@ -4,8 +4,8 @@
 use std::error::Error as _;
 
 use super::super::Error;
-use super::progress::Step;
 use super::super::text::{clean, full_disk};
+use super::progress::Step;
 
 /// What is known about a build that failed.
 pub(super) struct Failure<'a> {

@@ -10,8 +10,8 @@ use bollard::query_parameters::{
 use futures_util::StreamExt;
 use tokio_util::sync::CancellationToken;
 
-use super::super::{Error, RunRequest, RunResult};
 use super::super::text::Tail;
+use super::super::{Error, RunRequest, RunResult};
 use super::{Docker, PATIENCE, classify};
 
 /// Marks the containers that this program runs, so that any left behind can be told from others.

@@ -25,8 +25,8 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    BuildEvent, BuildRequest, Credentials, Destination, Engine, Error, Info, Leftover, Limits, RunRequest, RunResult,
-    StoredImage,
+    BuildEvent, BuildRequest, Credentials, Destination, Engine, Error, Info, Leftover, Limits,
+    RunRequest, RunResult, StoredImage,
 };
 use crate::model::{Digest, ImageId, Platform, Reference};
 use crate::oci::compress::Compression;
@@ -140,7 +140,9 @@ impl Native {
             drop((shared, working));
             let _ = sender.send(result);
         };
-        let started = std::thread::Builder::new().name("build".to_owned()).spawn(thread);
+        let started = std::thread::Builder::new()
+            .name("build".to_owned())
+            .spawn(thread);
         let wrong = |what: String| Error::Engine { message: what };
         started.map_err(|e| wrong(format!("no thread can be started: {e}")))?;
         receiver
@@ -171,7 +173,8 @@ impl Engine for Native {
 
     async fn images(&self, label: &str) -> Result<Vec<StoredImage>, Error> {
         let label = label.to_owned();
-        self.work(move |shared, _| shared.store.stored(&label)).await
+        self.work(move |shared, _| shared.store.stored(&label))
+            .await
     }
 
     async fn build(
@@ -205,12 +208,14 @@ impl Engine for Native {
 
     async fn tag(&self, image: &ImageId, reference: &Reference) -> Result<(), Error> {
         let (image, reference) = (image.clone(), reference.clone());
-        self.work(move |shared, _| shared.store.tag(&image, &reference)).await
+        self.work(move |shared, _| shared.store.tag(&image, &reference))
+            .await
     }
 
     async fn untag(&self, reference: &Reference) -> Result<(), Error> {
         let reference = reference.clone();
-        self.work(move |shared, _| shared.store.untag(&reference)).await
+        self.work(move |shared, _| shared.store.untag(&reference))
+            .await
     }
 
     async fn push(
@@ -246,12 +251,14 @@ impl Engine for Native {
         destination: &Destination,
     ) -> Result<(), Error> {
         let (images, destination) = (images.to_vec(), destination.clone());
-        self.work(move |shared, _| export::export(&shared.store, &images, &destination)).await
+        self.work(move |shared, _| export::export(&shared.store, &images, &destination))
+            .await
     }
 
     async fn run(&self, request: &RunRequest) -> Result<RunResult, Error> {
         let request = request.clone();
-        self.work(move |shared, cancel| run::run(shared, &request, cancel)).await
+        self.work(move |shared, cancel| run::run(shared, &request, cancel))
+            .await
     }
 
     /// None: nothing that an interrupted run leaves outlives the opening of the store.
@@ -265,7 +272,8 @@ impl Engine for Native {
 
     async fn clean(&self, limits: &Limits, dry_run: bool) -> Result<Vec<Leftover>, Error> {
         let limits = *limits;
-        self.work(move |shared, _| shared.store.clean(&limits, dry_run)).await
+        self.work(move |shared, _| shared.store.clean(&limits, dry_run))
+            .await
     }
 
     async fn settle(&self) {

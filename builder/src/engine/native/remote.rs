@@ -34,7 +34,9 @@ pub(super) fn push(
     let image = store.named(&reference.to_string())?.ok_or_else(missing)?;
     let path = store.blob_path(&image.descriptor.digest);
     let manifest = std::fs::read(&path).map_err(|e| store.error(&path, &e))?;
-    let named = [&image.manifest.config].into_iter().chain(&image.manifest.layers);
+    let named = [&image.manifest.config]
+        .into_iter()
+        .chain(&image.manifest.layers);
     let blobs: Vec<Blob> = named.map(blob).collect();
     let repository = Repository::of(reference);
     let tags: Vec<_> = reference.tag().cloned().into_iter().collect();
@@ -156,9 +158,16 @@ pub(super) fn pull(
     let config = ImageConfig::parse(&bytes, text).map_err(broken)?;
     config.fits(&manifest, text).map_err(broken)?;
     if config.architecture != platform.architecture() {
-        return Err(unusable(format!("it is for {}, not for {platform}", config.architecture)));
+        return Err(unusable(format!(
+            "it is for {}, not for {platform}",
+            config.architecture
+        )));
     }
-    let pairs: Vec<_> = manifest.layers.iter().zip(&config.rootfs.diff_ids).collect();
+    let pairs: Vec<_> = manifest
+        .layers
+        .iter()
+        .zip(&config.rootfs.diff_ids)
+        .collect();
     let next = std::sync::atomic::AtomicUsize::new(0);
     let work = || -> Result<(), Error> {
         loop {
@@ -173,7 +182,9 @@ pub(super) fn pull(
         }
     };
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (1..AT_ONCE.min(pairs.len())).map(|_| scope.spawn(work)).collect();
+        let threads: Vec<_> = (1..AT_ONCE.min(pairs.len()))
+            .map(|_| scope.spawn(work))
+            .collect();
         let mut result = work();
         for thread in threads {
             let ended = thread.join();

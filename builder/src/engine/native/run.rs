@@ -36,14 +36,21 @@ pub(super) fn run(
         path => path.to_owned(),
     };
     let arguments = if request.command.is_empty() {
-        let words = [&config.entrypoint, &config.cmd].into_iter().flatten().flatten();
+        let words = [&config.entrypoint, &config.cmd]
+            .into_iter()
+            .flatten()
+            .flatten();
         words.cloned().collect()
     } else {
         request.command.clone()
     };
     let spec = Spec {
         snapshots: store.snapshots(),
-        lower: layers.iter().rev().map(|layer| layer.snapshot.clone()).collect(),
+        lower: layers
+            .iter()
+            .rev()
+            .map(|layer| layer.snapshot.clone())
+            .collect(),
         scratch: scratch.path().to_path_buf(),
         user_marks: store.user_marks,
         action: Action::Run(Box::new(Run {
@@ -72,13 +79,15 @@ pub(super) fn run(
                 output: tail.finish(),
             })
         }
-        Err(failure) => Err(match failure.code.map(rustix::io::Errno::from_raw_os_error) {
-            Some(rustix::io::Errno::NOSPC) => Error::DiskFull {
-                message: failure.message,
+        Err(failure) => Err(
+            match failure.code.map(rustix::io::Errno::from_raw_os_error) {
+                Some(rustix::io::Errno::NOSPC) => Error::DiskFull {
+                    message: failure.message,
+                },
+                _ => Error::Engine {
+                    message: failure.message,
+                },
             },
-            _ => Error::Engine {
-                message: failure.message,
-            },
-        }),
+        ),
     }
 }

@@ -49,16 +49,27 @@ impl Unpacked {
         let path = folder.join(DOCKERFILE);
         let mut text = String::new();
         let file = File::open(&path).map_err(wrong)?;
-        file.take(MAX_DOCKERFILE).read_to_string(&mut text).map_err(wrong)?;
+        file.take(MAX_DOCKERFILE)
+            .read_to_string(&mut text)
+            .map_err(wrong)?;
         Ok((unpacked, text))
     }
 
     fn take(&mut self, entry: &mut tar::Entry<'_, impl Read>) -> io::Result<()> {
-        let path: PathBuf = entry.path()?.components().filter(|part| {
-            matches!(part, std::path::Component::Normal(_))
-        }).collect();
-        if entry.path()?.components().any(|part| part == std::path::Component::ParentDir) {
-            return Err(io::Error::other(format!("`{}` leads out of the context", path.display())));
+        let path: PathBuf = entry
+            .path()?
+            .components()
+            .filter(|part| matches!(part, std::path::Component::Normal(_)))
+            .collect();
+        if entry
+            .path()?
+            .components()
+            .any(|part| part == std::path::Component::ParentDir)
+        {
+            return Err(io::Error::other(format!(
+                "`{}` leads out of the context",
+                path.display()
+            )));
         }
         let Some(name) = path.file_name() else {
             return Ok(());

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use super::super::super::Error;
 use super::super::step::{self, Action, Owner, Tree};
 use super::super::store::Key;
-use super::state::State;
 use super::Builder;
+use super::state::State;
 use crate::dockerfile::{
     Expander, FileMode, Heredoc, Instruction, Kind, Transfer, TransferSource, UseKind,
 };
@@ -28,7 +28,10 @@ impl Builder<'_> {
             Ok(text.filter(|text| !text.is_empty()))
         };
         let (owner, mode, checksum) = (flag("chown")?, flag("chmod")?, flag("checksum")?);
-        if let Some(mode) = mode.as_deref().filter(|mode| FileMode::parse(mode).is_none()) {
+        if let Some(mode) = mode
+            .as_deref()
+            .filter(|mode| FileMode::parse(mode).is_none())
+        {
             return Err(self.refuse(&instruction.span, format!("`{mode}` is no mode")));
         }
         let mut excludes = Vec::new();
@@ -36,7 +39,10 @@ impl Builder<'_> {
             excludes.push(self.expand(state, word)?);
         }
         let parents = instruction.switch("parents");
-        let unpack_given = instruction.flags.iter().any(|flag| flag.name.text == "unpack");
+        let unpack_given = instruction
+            .flags
+            .iter()
+            .any(|flag| flag.name.text == "unpack");
         let unpack = is_add && (!unpack_given || instruction.switch("unpack"));
 
         let mut told = String::from(if is_add { "ADD" } else { "COPY" });
@@ -79,7 +85,10 @@ impl Builder<'_> {
                     let folder = self.own_folder()?;
                     self.write_file(&folder.join(&heredoc.name), content.as_bytes(), 0o644)?;
                     let part = format!("heredoc {} {content}", heredoc.name);
-                    (source_of(Tree::Folder(folder), heredoc.name.clone(), false, false), part)
+                    (
+                        source_of(Tree::Folder(folder), heredoc.name.clone(), false, false),
+                        part,
+                    )
                 }
                 TransferSource::Url(word) => {
                     let url = self.expand(state, word)?;
@@ -94,9 +103,13 @@ impl Builder<'_> {
                     let url = self.expand(state, word)?;
                     told.push_str(&format!(" {url}"));
                     let keep = instruction.switch("keep-git-dir");
-                    let (folder, commit) = self.clone_repository(&url, keep, checksum.as_deref())?;
+                    let (folder, commit) =
+                        self.clone_repository(&url, keep, checksum.as_deref())?;
                     let part = format!("git {url} {keep} {commit}");
-                    (source_of(Tree::Folder(folder), "/".to_owned(), false, false), part)
+                    (
+                        source_of(Tree::Folder(folder), "/".to_owned(), false, false),
+                        part,
+                    )
                 }
             };
             sources.push(source);
@@ -104,10 +117,8 @@ impl Builder<'_> {
         }
         told.push_str(&heredocs);
         told.push_str(&format!(" {written}"));
-        let inputs = serde_json::to_vec(&(
-            &destination, &owner, &mode, parents, &excludes, &parts,
-        ))
-        .map_err(|e| self.failed(None, e.to_string()))?;
+        let inputs = serde_json::to_vec(&(&destination, &owner, &mode, parents, &excludes, &parts))
+            .map_err(|e| self.failed(None, e.to_string()))?;
         // `--link` changes nothing here: where BuildKit cannot join layers by itself, as on
         // Docker's own storage, it copies as without.
         let key = Key::of([state.key.as_str().as_bytes(), b"COPY", &inputs]);
@@ -127,7 +138,9 @@ impl Builder<'_> {
     /// What a file that is not there makes of the step that wants it.
     fn missing(&self, error: Error) -> Error {
         match error {
-            Error::Refused { message } => self.failed(None, format!("{message} in the build context")),
+            Error::Refused { message } => {
+                self.failed(None, format!("{message} in the build context"))
+            }
             other => other,
         }
     }
@@ -154,7 +167,9 @@ impl Builder<'_> {
 
     pub(super) fn write_file(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
         use std::os::unix::fs::PermissionsExt as _;
-        if path.parent().is_none_or(|folder| path.strip_prefix(folder).is_err())
+        if path
+            .parent()
+            .is_none_or(|folder| path.strip_prefix(folder).is_err())
             || path.file_name().is_none()
         {
             return Err(self.failed(None, format!("{} is no file name", path.display())));
@@ -163,13 +178,14 @@ impl Builder<'_> {
             .parent()
             .map_or(Ok(()), std::fs::create_dir_all)
             .and_then(|()| std::fs::write(path, bytes))
-            .and_then(|()| {
-                std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
-            })
+            .and_then(|()| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)))
             .and_then(|()| {
                 let time = std::time::UNIX_EPOCH
                     + std::time::Duration::from_secs(self.shared.clamp.unsigned_abs());
-                std::fs::File::options().write(true).open(path)?.set_modified(time)
+                std::fs::File::options()
+                    .write(true)
+                    .open(path)?
+                    .set_modified(time)
             });
         written.map_err(|e| self.shared.store.error(path, &e))
     }

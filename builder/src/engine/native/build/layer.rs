@@ -33,7 +33,9 @@ impl Pending {
     /// What went wrong, if that is known already.
     pub(super) fn failure(&self) -> Option<Error> {
         let state = self.state.lock().ok()?;
-        state.as_ref().and_then(|result| result.as_ref().err().cloned())
+        state
+            .as_ref()
+            .and_then(|result| result.as_ref().err().cloned())
     }
 
     /// Waits until it is packed.
@@ -102,7 +104,9 @@ impl Packers {
             drop(lock);
             promise.finish(result);
         };
-        let started = std::thread::Builder::new().name("pack".to_owned()).spawn(work);
+        let started = std::thread::Builder::new()
+            .name("pack".to_owned())
+            .spawn(work);
         started.map_err(|e| Error::Engine {
             message: format!("no thread can be started: {e}"),
         })?;

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::super::super::Error;
-use super::state::{Arg, State};
 use super::Builder;
+use super::state::{Arg, State};
 use crate::dockerfile::{self, Command, Instruction, Kind, Pair};
 use crate::oci::spec::Healthcheck;
 
@@ -122,7 +122,10 @@ impl Builder<'_> {
     fn pairs(&self, state: &State, pairs: &[Pair]) -> Result<Vec<(String, String)>, Error> {
         // All of one instruction see the variables as they were before it.
         let expand = |pair: &Pair| {
-            Ok((self.expand(state, &pair.name)?, self.expand(state, &pair.value)?))
+            Ok((
+                self.expand(state, &pair.name)?,
+                self.expand(state, &pair.value)?,
+            ))
         };
         pairs.iter().map(expand).collect()
     }
@@ -163,7 +166,11 @@ fn expand_ports(text: &str) -> Option<Vec<String>> {
     }
     let (first, last) = range.split_once('-').unwrap_or((range, range));
     let (first, last): (u16, u16) = (first.parse().ok()?, last.parse().ok()?);
-    (first <= last).then(|| (first..=last).map(|port| format!("{port}/{protocol}")).collect())
+    (first <= last).then(|| {
+        (first..=last)
+            .map(|port| format!("{port}/{protocol}"))
+            .collect()
+    })
 }
 
 fn words(state: &State, command: &Command) -> Vec<String> {
@@ -174,7 +181,10 @@ fn words(state: &State, command: &Command) -> Vec<String> {
 }
 
 fn joined(pairs: &[(String, String)]) -> String {
-    pairs.iter().map(|(name, value)| format!(" {name}={value}")).collect()
+    pairs
+        .iter()
+        .map(|(name, value)| format!(" {name}={value}"))
+        .collect()
 }
 
 /// A list as Go's `%q` has it.

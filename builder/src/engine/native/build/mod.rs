@@ -22,9 +22,7 @@ use super::super::text::full_disk;
 use super::super::{BuildEvent, BuildRequest, Error};
 use super::step::{Action, Cancel, Failure, Launcher, Spec};
 use super::store::{Key, Layer, Lock, Scratch, Store};
-use crate::dockerfile::{
-    self, Base, Dockerfile, ExpandError, Expander, Instruction, Kind, Word,
-};
+use crate::dockerfile::{self, Base, Dockerfile, ExpandError, Expander, Instruction, Kind, Word};
 use crate::model::{ImageId, Platform, Source};
 use crate::oci::compress::Compression;
 use crate::oci::layer::normalise;
@@ -36,8 +34,7 @@ use state::State;
 pub(super) use layer::Packers;
 
 /// Fetches an image that is not in the store, and returns it once it is.
-pub(super) type Pull<'a> =
-    &'a dyn Fn(&str, &Platform) -> Result<Arc<super::store::Image>, Error>;
+pub(super) type Pull<'a> = &'a dyn Fn(&str, &Platform) -> Result<Arc<super::store::Image>, Error>;
 
 /// What all builds share.
 #[derive(Debug, Clone)]
@@ -77,8 +74,13 @@ pub(super) fn build(
         args.entry(name.to_owned()).or_insert(value);
     }
     dockerfile.image_uses(&args).map_err(|p| refused(&p))?;
-    let needed = dockerfile.needed_stages(None, &args).map_err(|p| refused(&p))?;
-    let total = needed.iter().map(|stage| dockerfile.stages()[*stage].instructions.len() + 1).sum();
+    let needed = dockerfile
+        .needed_stages(None, &args)
+        .map_err(|p| refused(&p))?;
+    let total = needed
+        .iter()
+        .map(|stage| dockerfile.stages()[*stage].instructions.len() + 1)
+        .sum();
     let mut builder = Builder {
         shared,
         request,
@@ -115,7 +117,10 @@ fn refused(problems: &crate::model::Diagnostics) -> Error {
     let lines: Vec<String> = problems
         .iter()
         .map(|problem| {
-            let place = problem.location().map(ToString::to_string).unwrap_or_default();
+            let place = problem
+                .location()
+                .map(ToString::to_string)
+                .unwrap_or_default();
             format!("{place}: {}", problem.message())
         })
         .collect();
@@ -127,7 +132,12 @@ fn refused(problems: &crate::model::Diagnostics) -> Error {
 /// The values of the arguments about platforms, where a stage or `FROM` asks for them.
 fn platform_args(host: &Platform, target: &Platform) -> Vec<(&'static str, String)> {
     let variant = |platform: &Platform| {
-        platform.to_string().split('/').nth(2).unwrap_or_default().to_owned()
+        platform
+            .to_string()
+            .split('/')
+            .nth(2)
+            .unwrap_or_default()
+            .to_owned()
     };
     vec![
         ("BUILDPLATFORM", host.to_string()),
@@ -186,7 +196,9 @@ impl Builder<'_> {
         self.place = self.source.location(span.clone()).to_string();
         (self.events)(BuildEvent::Step {
             number: self.number,
-            total: u32::try_from(self.total).unwrap_or(u32::MAX).max(self.number),
+            total: u32::try_from(self.total)
+                .unwrap_or(u32::MAX)
+                .max(self.number),
             instruction: self.instruction.clone(),
         });
         Ok(())
@@ -230,7 +242,12 @@ impl Builder<'_> {
     fn build_stage(&mut self, index: usize) -> Result<State, Error> {
         let stage = self.dockerfile.stages()[index].clone();
         let from = &stage.from.span;
-        let text = self.source.text().get(from.clone()).unwrap_or("FROM").to_owned();
+        let text = self
+            .source
+            .text()
+            .get(from.clone())
+            .unwrap_or("FROM")
+            .to_owned();
         self.announce(&text, from)?;
         let base = self.dockerfile.base(index, &self.args);
         let Some((base, platform)) = base else {
@@ -241,9 +258,10 @@ impl Builder<'_> {
             None => self.request.platform.clone(),
         };
         let mut state = match base {
-            Base::Scratch => self.from_scratch(&platform),
+            // Nothing is for any platform: what is made of it is for the one asked for.
+            Base::Scratch => self.begin_empty(&self.request.platform),
             Base::Stage(earlier) => self.stage(earlier)?,
-            Base::Image(reference) => self.from_image(&reference, &platform)?,
+            Base::Image(reference) => self.begin_with(&reference, &platform)?,
         };
         state.own_command = false;
         let mut triggers = Vec::new();
@@ -275,7 +293,7 @@ impl Builder<'_> {
         self.dispatch(state, instruction, stage)
     }
 
-    fn from_scratch(&self, platform: &Platform) -> State {
+    fn begin_empty(&self, platform: &Platform) -> State {
         State {
             config: Config::default(),
             author: None,
@@ -293,12 +311,11 @@ impl Builder<'_> {
         }
     }
 
-    fn from_image(&mut self, reference: &str, platform: &Platform) -> Result<State, Error> {
+    fn begin_with(&mut self, reference: &str, platform: &Platform) -> Result<State, Error> {
         let store = &self.shared.store;
         let name = normal(reference);
         let found = store.named(&name)?.filter(|image| {
-            image.config.architecture == platform.architecture()
-                && store.layers_of(image).is_some()
+            image.config.architecture == platform.architecture() && store.layers_of(image).is_some()
         });
         let image = match found {
             Some(image) => image,
@@ -309,7 +326,10 @@ impl Builder<'_> {
             message: "a layer of it is not in the store".to_owned(),
         })?;
         let clamp = self.shared.clamp.to_le_bytes();
-        let ids: Vec<String> = layers.iter().map(|layer| layer.diff_id.to_string()).collect();
+        let ids: Vec<String> = layers
+            .iter()
+            .map(|layer| layer.diff_id.to_string())
+            .collect();
         let parts = [b"image".as_slice(), &clamp];
         Ok(State {
             config: image.config.config.clone(),
@@ -317,7 +337,7 @@ impl Builder<'_> {
             history: image.config.history.clone(),
             key: Key::of(parts.into_iter().chain(ids.iter().map(String::as_bytes))),
             layers: layers.into_iter().map(Pending::ready).collect(),
-            ..self.from_scratch(platform)
+            ..self.begin_empty(platform)
         })
     }
 
@@ -385,7 +405,11 @@ impl Builder<'_> {
             "" => "/".to_owned(),
             path => path.to_owned(),
         };
-        let told = if written.starts_with('/') { &written } else { &path };
+        let told = if written.starts_with('/') {
+            &written
+        } else {
+            &path
+        };
         let told = format!("WORKDIR {told}");
         state.config.working_dir.clone_from(&path);
         if path == "/" {
@@ -406,24 +430,14 @@ impl Builder<'_> {
     }
 
     /// Does a step that changes files, unless its result is there, and puts its layer on top.
-    fn step(
-        &mut self,
-        state: &mut State,
-        key: Key,
-        action: Action,
-    ) -> Result<(), Error> {
+    fn step(&mut self, state: &mut State, key: Key, action: Action) -> Result<(), Error> {
         let layer = self.layer(state, &key, action)?;
         state.layers.push(layer);
         state.key = key;
         Ok(())
     }
 
-    fn layer(
-        &mut self,
-        state: &State,
-        key: &Key,
-        action: Action,
-    ) -> Result<Arc<Pending>, Error> {
+    fn layer(&mut self, state: &State, key: &Key, action: Action) -> Result<Arc<Pending>, Error> {
         let store = &self.shared.store;
         let lock = loop {
             if self.request.cache
@@ -497,9 +511,7 @@ impl Builder<'_> {
             Some(Errno::NOSPC | Errno::DQUOT) => Error::DiskFull {
                 message: failure.message,
             },
-            _ if failure.asked_wrong => {
-                self.failed(failure.status.map(i64::from), failure.message)
-            }
+            _ if failure.asked_wrong => self.failed(failure.status.map(i64::from), failure.message),
             Some(Errno::PERM | Errno::ACCESS) => Error::Store {
                 folder: self.shared.store.folder().to_path_buf(),
                 reason: failure.message,

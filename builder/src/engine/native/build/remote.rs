@@ -22,11 +22,17 @@ impl Builder<'_> {
     ) -> Result<(PathBuf, String, Digest), Error> {
         let name = file_name(url)
             .or_else(|| {
-                let last = destination.rsplit('/').next().filter(|_| !destination.ends_with('/'));
+                let last = destination
+                    .rsplit('/')
+                    .next()
+                    .filter(|_| !destination.ends_with('/'));
                 last.map(str::to_owned)
             })
             .ok_or_else(|| {
-                self.failed(None, format!("{url} names no file: give the destination's name"))
+                self.failed(
+                    None,
+                    format!("{url} names no file: give the destination's name"),
+                )
             })?;
         let folder = self.own_folder()?;
         let path = folder.join(&name);
@@ -82,7 +88,11 @@ impl Builder<'_> {
             .and_then(|text| httpdate::parse_http_date(text).ok())
             .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
             .map(|age| age.as_secs());
-        let mut body = response.into_body().into_with_config().limit(MAX_DOWNLOAD).reader();
+        let mut body = response
+            .into_body()
+            .into_with_config()
+            .limit(MAX_DOWNLOAD)
+            .reader();
         let full = |e: std::io::Error| self.shared.store.error(path, &e);
         let mut out = std::fs::File::create_new(path).map_err(full)?;
         let mut hasher = sha2::Sha256::new();
@@ -114,11 +124,30 @@ impl Builder<'_> {
         let at = |problem: &str| self.failed(None, format!("cannot clone {address}: {problem}"));
         self.git(&folder, &["init", "--quiet", "."])?;
         self.git(&folder, &["remote", "add", "origin", "--", address])?;
-        let wanted = if reference.is_empty() { "HEAD" } else { reference };
-        let shallow = ["fetch", "--quiet", "--depth=1", "--no-tags", "origin", "--", wanted];
+        let wanted = if reference.is_empty() {
+            "HEAD"
+        } else {
+            reference
+        };
+        let shallow = [
+            "fetch",
+            "--quiet",
+            "--depth=1",
+            "--no-tags",
+            "origin",
+            "--",
+            wanted,
+        ];
         if self.git(&folder, &shallow).is_err() {
             // A server that gives no single commits, or is too simple for shallow histories.
-            let all = ["fetch", "--quiet", "--tags", "origin", "--", "+refs/heads/*:refs/remotes/origin/*"];
+            let all = [
+                "fetch",
+                "--quiet",
+                "--tags",
+                "origin",
+                "--",
+                "+refs/heads/*:refs/remotes/origin/*",
+            ];
             self.git(&folder, &all)?;
             let name = format!("origin/{wanted}");
             let found = ["checkout", "--quiet", "--detach"];
@@ -127,7 +156,17 @@ impl Builder<'_> {
         } else {
             self.git(&folder, &["checkout", "--quiet", "--detach", "FETCH_HEAD"])?;
         }
-        self.git(&folder, &["submodule", "--quiet", "update", "--init", "--recursive", "--depth=1"])?;
+        self.git(
+            &folder,
+            &[
+                "submodule",
+                "--quiet",
+                "update",
+                "--init",
+                "--recursive",
+                "--depth=1",
+            ],
+        )?;
         let commit = self.git(&folder, &["rev-parse", "HEAD"])?.trim().to_owned();
         if let Some(expected) = checksum
             && !commit.starts_with(expected)
@@ -178,7 +217,10 @@ impl Builder<'_> {
         let output = match output {
             Ok(output) => output,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                return Err(self.failed(None, "git is not installed, which ADD of repositories needs"));
+                return Err(self.failed(
+                    None,
+                    "git is not installed, which ADD of repositories needs",
+                ));
             }
             Err(e) => return Err(self.failed(None, format!("cannot start git: {e}"))),
         };
@@ -186,7 +228,10 @@ impl Builder<'_> {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
         let text = String::from_utf8_lossy(&output.stderr);
-        let last = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+        let last = text
+            .lines()
+            .rfind(|line| !line.trim().is_empty())
+            .unwrap_or_default();
         Err(self.failed(None, format!("git {} failed: {last}", arguments[0])))
     }
 }

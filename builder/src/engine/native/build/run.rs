@@ -54,9 +54,16 @@ impl Builder<'_> {
         let mut environment = environment;
         let given = self.request.args.iter();
         let given = given.filter(|(name, _)| dockerfile::is_proxy_arg(name));
-        let shared = self.shared.proxies.iter().map(|(name, value)| (name, value));
+        let shared = self
+            .shared
+            .proxies
+            .iter()
+            .map(|(name, value)| (name, value));
         for (name, value) in given.chain(shared) {
-            if !environment.iter().any(|e| e.split('=').next() == Some(name)) {
+            if !environment
+                .iter()
+                .any(|e| e.split('=').next() == Some(name))
+            {
                 environment.push(format!("{name}={value}"));
             }
         }
@@ -118,7 +125,9 @@ impl Builder<'_> {
         let source = self.source.text();
         let word = line.trim();
         let alone = instruction.heredocs.len() == 1
-            && word.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with("<<")
+            && word
+                .trim_start_matches(|c: char| c.is_ascii_digit())
+                .starts_with("<<")
             && source.get(first.opening.clone()) == Some(word);
         if !alone {
             let mut all = line.clone();
@@ -192,10 +201,17 @@ impl Builder<'_> {
         parts: &mut Vec<String>,
     ) -> Result<(), Error> {
         let option = |name: &str| -> Result<Option<String>, Error> {
-            mount.option(name).map(|word| self.expand(state, word)).transpose()
+            mount
+                .option(name)
+                .map(|word| self.expand(state, word))
+                .transpose()
         };
         let switch = |name: &str| -> Result<Option<bool>, Error> {
-            let given = mount.options.iter().rev().find(|option| option.name == name);
+            let given = mount
+                .options
+                .iter()
+                .rev()
+                .find(|option| option.name == name);
             let value = match given {
                 None => return Ok(None),
                 Some(option) => match &option.value {
@@ -203,7 +219,10 @@ impl Builder<'_> {
                     None => "true".to_owned(),
                 },
             };
-            Ok(Some(matches!(value.to_lowercase().as_str(), "1" | "t" | "true")))
+            Ok(Some(matches!(
+                value.to_lowercase().as_str(),
+                "1" | "t" | "true"
+            )))
         };
         let number = |name: &str, radix: u32| -> Result<Option<u32>, Error> {
             let Some(text) = option(name)? else {
@@ -222,15 +241,18 @@ impl Builder<'_> {
                 .filter(|target| !target.is_empty())
                 .map(|target| state.absolute(target.trim_end_matches('/')))
                 .ok_or_else(|| {
-                    self.refuse(&mount.span, format!("a mount of type {kind} needs a target"))
+                    self.refuse(
+                        &mount.span,
+                        format!("a mount of type {kind} needs a target"),
+                    )
                 })
         };
         let placed = match kind.as_str() {
             "bind" => {
                 let target = needs_target()?;
                 let source = option("source")?.unwrap_or_else(|| "/".to_owned());
-                let writable = switch("readwrite")?.unwrap_or(false)
-                    || switch("readonly")? == Some(false);
+                let writable =
+                    switch("readwrite")?.unwrap_or(false) || switch("readonly")? == Some(false);
                 let from = mount.option("from").cloned();
                 let (tree, told) = match from.filter(|from| !from.text.is_empty()) {
                     None => {
@@ -255,7 +277,10 @@ impl Builder<'_> {
                 let from = mount.option("from").cloned();
                 let id = option("id")?.unwrap_or_else(|| target.clone());
                 let readonly = switch("readonly")?.unwrap_or(false);
-                let (uid, gid) = (number("uid", 10)?.unwrap_or(0), number("gid", 10)?.unwrap_or(0));
+                let (uid, gid) = (
+                    number("uid", 10)?.unwrap_or(0),
+                    number("gid", 10)?.unwrap_or(0),
+                );
                 let mode = number("mode", 8)?.unwrap_or(0o755);
                 let sharing = option("sharing")?.unwrap_or_else(|| "shared".to_owned());
                 let from = match from.filter(|from| !from.text.is_empty()) {
@@ -268,7 +293,9 @@ impl Builder<'_> {
                 let folder = self.cache(&name, uid, gid, mode, beginning)?;
                 let folder = self.share(&sharing, folder)?;
                 // What is in it is no part of what a step depends on.
-                parts.push(format!("cache {target} {id} {uid} {gid} {mode:o} {readonly}"));
+                parts.push(format!(
+                    "cache {target} {id} {uid} {gid} {mode:o} {readonly}"
+                ));
                 Mount {
                     target,
                     kind: MountKind::Cache { folder, readonly },
@@ -276,12 +303,13 @@ impl Builder<'_> {
             }
             "tmpfs" => {
                 let target = needs_target()?;
-                let size = match option("size")? {
-                    Some(text) => Some(bytes(&text).ok_or_else(|| {
-                        self.refuse(&mount.span, format!("`{text}` is no size"))
-                    })?),
-                    None => None,
-                };
+                let size =
+                    match option("size")? {
+                        Some(text) => Some(bytes(&text).ok_or_else(|| {
+                            self.refuse(&mount.span, format!("`{text}` is no size"))
+                        })?),
+                        None => None,
+                    };
                 parts.push(format!("tmpfs {target} {size:?}"));
                 Mount {
                     target,
@@ -299,9 +327,8 @@ impl Builder<'_> {
                 let id = option("id")?
                     .or_else(|| Some(target.as_deref()?.rsplit('/').next()?.to_owned()))
                     .ok_or_else(|| self.refuse(&mount.span, "a secret mount needs an id"))?;
-                let target = state.absolute(
-                    &target.unwrap_or_else(|| format!("/run/secrets/{id}")),
-                );
+                let target =
+                    state.absolute(&target.unwrap_or_else(|| format!("/run/secrets/{id}")));
                 let Some(file) = self.shared.secrets.get(&id) else {
                     if switch("required")?.unwrap_or(false) {
                         return Err(self.failed(
@@ -316,7 +343,10 @@ impl Builder<'_> {
                     self.failed(None, format!("the secret `{id}` cannot be read: {e}"))
                 })?;
                 let mode = number("mode", 8)?.unwrap_or(0o400);
-                let (uid, gid) = (number("uid", 10)?.unwrap_or(0), number("gid", 10)?.unwrap_or(0));
+                let (uid, gid) = (
+                    number("uid", 10)?.unwrap_or(0),
+                    number("gid", 10)?.unwrap_or(0),
+                );
                 parts.push(format!("secret {id} {target} {mode:o} {uid} {gid}"));
                 Mount {
                     target,
@@ -347,14 +377,14 @@ impl Builder<'_> {
         let named = self.dockerfile.source_of(from, kind, stage);
         let named = named.unwrap_or_else(|| Base::Image(from.text.clone()));
         let state = match named {
-            Base::Scratch => self.from_scratch(&self.request.platform),
+            Base::Scratch => self.begin_empty(&self.request.platform),
             Base::Stage(index) => self.stage(index)?,
             Base::Image(reference) => {
                 if let Some(known) = self.images.get(&reference) {
                     known.clone()
                 } else {
                     let platform = self.request.platform.clone();
-                    let state = self.from_image(&reference, &platform)?;
+                    let state = self.begin_with(&reference, &platform)?;
                     self.images.insert(reference, state.clone());
                     state
                 }
@@ -375,7 +405,10 @@ impl Builder<'_> {
     ) -> Result<std::path::PathBuf, Error> {
         use std::os::unix::fs::PermissionsExt as _;
         let store = &self.shared.store;
-        let folder = store.folder().join("caches").join(&Digest::of(id).hex()[..32]);
+        let folder = store
+            .folder()
+            .join("caches")
+            .join(&Digest::of(id).hex()[..32]);
         if folder.is_dir() {
             return Ok(folder);
         }
@@ -388,9 +421,8 @@ impl Builder<'_> {
                 new = scratch.path().join("upper/cache");
             }
         }
-        let made = std::os::unix::fs::chown(&new, Some(uid), Some(gid)).and_then(|()| {
-            std::fs::set_permissions(&new, std::fs::Permissions::from_mode(mode))
-        });
+        let made = std::os::unix::fs::chown(&new, Some(uid), Some(gid))
+            .and_then(|()| std::fs::set_permissions(&new, std::fs::Permissions::from_mode(mode)));
         made.map_err(|e| store.error(&new, &e))?;
         match std::fs::rename(&new, &folder) {
             Ok(()) => Ok(folder),
@@ -471,7 +503,9 @@ impl Builder<'_> {
 /// `64m`, `1g`: a size in bytes.
 fn bytes(text: &str) -> Option<u64> {
     let lower = text.trim().to_lowercase();
-    let end = lower.find(|c: char| !c.is_ascii_digit()).unwrap_or(lower.len());
+    let end = lower
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(lower.len());
     let number: u64 = lower[..end].parse().ok()?;
     let shift = match lower[end..].trim() {
         "" | "b" => 0,

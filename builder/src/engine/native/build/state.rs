@@ -132,7 +132,11 @@ impl State {
             }
         }
         let is_folder = path.ends_with('/') || path == "." || path.ends_with("/.");
-        let slash = if is_folder && !parts.is_empty() { "/" } else { "" };
+        let slash = if is_folder && !parts.is_empty() {
+            "/"
+        } else {
+            ""
+        };
         format!("/{}{slash}", parts.join("/"))
     }
 }

@@ -8,7 +8,8 @@ use std::path::Path;
 use super::spec::{Action, Failure, Spec};
 use super::{process, rootfs, transfer};
 use crate::sys::{
-    Forked, Kernel, Linux, Namespaces, close_inherited, die_with_parent, exit, fork, leave_session_keyring, wait,
+    Forked, Kernel, Linux, Namespaces, close_inherited, die_with_parent, exit, fork,
+    leave_session_keyring, wait,
 };
 
 /// The name under which the program starts itself as a helper.
@@ -154,12 +155,9 @@ fn warden_main(
     drop(parent);
     // No terminal: a step could type on it what it likes, and read what its user types.
     rustix::process::setsid().map_err(|e| failed(&e.into()))?;
-    leave_session_keyring()
-        .map_err(|e| Failure::system("cannot leave the session keyring", &e))?;
-    let mut namespaces = Namespaces::NEWNS
-        | Namespaces::NEWPID
-        | Namespaces::NEWIPC
-        | Namespaces::NEWUTS;
+    leave_session_keyring().map_err(|e| Failure::system("cannot leave the session keyring", &e))?;
+    let mut namespaces =
+        Namespaces::NEWNS | Namespaces::NEWPID | Namespaces::NEWIPC | Namespaces::NEWUTS;
     if run.isolated {
         namespaces |= Namespaces::NEWNET;
     }

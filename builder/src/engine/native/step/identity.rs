@@ -55,7 +55,10 @@ impl Accounts {
             Some(Group {
                 name: (*fields.first()?).to_owned(),
                 gid: fields.get(2)?.parse().ok()?,
-                members: members.filter(|m| !m.is_empty()).map(str::to_owned).collect(),
+                members: members
+                    .filter(|m| !m.is_empty())
+                    .map(str::to_owned)
+                    .collect(),
             })
         });
         Self {
@@ -79,7 +82,11 @@ impl Accounts {
             (None, Some(uid)) => (uid, 0, String::new()),
             (None, None) => return Err(no_user(user)),
         };
-        let home = if home.is_empty() { "/".to_owned() } else { home };
+        let home = if home.is_empty() {
+            "/".to_owned()
+        } else {
+            home
+        };
         let (gid, groups) = match group {
             Some(group) => (self.group(group)?, Vec::new()),
             None => {
@@ -95,7 +102,14 @@ impl Accounts {
                 all.push(gid);
             }
         }
-        Ok((Identity { uid, gid, groups: all }, home))
+        Ok((
+            Identity {
+                uid,
+                gid,
+                groups: all,
+            },
+            home,
+        ))
     }
 
     /// The ids that `--chown` means. Without a group, a user's own is meant; a name that the image
@@ -165,14 +179,29 @@ mod tests {
         };
         assert_eq!(of(""), (0, 0, vec![0], "/root".to_owned()));
         let nova = vec![42436, 42400, 64];
-        assert_eq!(of("nova"), (42436, 42436, nova.clone(), "/var/lib/nova".to_owned()));
+        assert_eq!(
+            of("nova"),
+            (42436, 42436, nova.clone(), "/var/lib/nova".to_owned())
+        );
         assert_eq!(of("42436").2, nova);
         assert_eq!(of("nova:qemu").1, 64);
         assert_eq!(of("nova:qemu").2, [64]);
         assert_eq!(of("7:8"), (7, 8, vec![8], "/".to_owned()));
         assert_eq!(of("7").1, 0);
-        assert!(accounts().identity("nobody").unwrap_err().message.contains("`nobody`"));
-        assert!(accounts().identity("nova:x").unwrap_err().message.contains("group `x`"));
+        assert!(
+            accounts()
+                .identity("nobody")
+                .unwrap_err()
+                .message
+                .contains("`nobody`")
+        );
+        assert!(
+            accounts()
+                .identity("nova:x")
+                .unwrap_err()
+                .message
+                .contains("group `x`")
+        );
     }
 
     #[test]

@@ -63,7 +63,11 @@ pub(super) fn become_it(
         Ok(command) => {
             rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
             let error = exec(&command.program, &command.arguments, &command.environment);
-            let program = run.arguments.first().map(String::as_str).unwrap_or_default();
+            let program = run
+                .arguments
+                .first()
+                .map(String::as_str)
+                .unwrap_or_default();
             let missing = error.kind() == std::io::ErrorKind::NotFound;
             Failure::command(
                 if missing { 127 } else { 126 },
@@ -102,9 +106,8 @@ fn command(run: &Run, home: &str) -> Result<Command, Failure> {
         .iter()
         .find_map(|e| e.strip_prefix("PATH="))
         .unwrap_or_default();
-    let text = |text: &str| {
-        CString::new(text).map_err(|_| Failure::asked("a command holds a zero byte"))
-    };
+    let text =
+        |text: &str| CString::new(text).map_err(|_| Failure::asked("a command holds a zero byte"));
     let all = |list: &[String]| list.iter().map(|t| text(t)).collect::<Result<Vec<_>, _>>();
     Ok(Command {
         program: text(&find(program, path)?.to_string_lossy())?,
@@ -126,8 +129,11 @@ fn find(program: &str, path: &str) -> Result<PathBuf, Failure> {
         .map(|folder| Path::new(folder).join(program))
         .find(executable)
         .ok_or_else(|| {
-            Failure::command(127, format!(
-                "`{program}` is not in the image: no executable of that name in PATH ({path})"
-            ))
+            Failure::command(
+                127,
+                format!(
+                    "`{program}` is not in the image: no executable of that name in PATH ({path})"
+                ),
+            )
         })
 }

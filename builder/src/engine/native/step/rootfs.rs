@@ -8,15 +8,14 @@ use std::path::{Path, PathBuf};
 
 use rustix::mount::UnmountFlags;
 
-use super::spec::{Failure, Mount, MountKind, Run, Spec, Tree};
 use super::super::store::EMPTY;
+use super::spec::{Failure, Mount, MountKind, Run, Spec, Tree};
 use super::transfer::follow;
 use super::tree::Root;
 use crate::sys::{Kernel, MountFlags};
 
 /// mount(2) takes no more than a page of options, which is what limits the number of layers.
 const MAX_OPTIONS: usize = 4095;
-
 
 const QUIET: MountFlags = MountFlags::NOSUID
     .union(MountFlags::NODEV)
@@ -79,7 +78,11 @@ fn overlay(
     let mut layers: Vec<&str> = lower.iter().map(String::as_str).collect();
     // For an image without layers.
     layers.push(EMPTY);
-    let marks = if spec.user_marks { ",userxattr" } else { ",redirect_dir=off,metacopy=off" };
+    let marks = if spec.user_marks {
+        ",userxattr"
+    } else {
+        ",redirect_dir=off,metacopy=off"
+    };
     let options = format!(
         "lowerdir={},upperdir={scratch}/upper,workdir={scratch}/work,volatile,index=off{marks}",
         layers.join(":"),
@@ -165,11 +168,7 @@ pub(super) struct Prepared {
 
 /// Gets hold of everything of the host that the step is to see. Only what has been taken here can
 /// be put into the new root: once inside, no path leads out.
-pub(super) fn prepare(
-    kernel: &dyn Kernel,
-    spec: &Spec,
-    run: &Run,
-) -> Result<Prepared, Failure> {
+pub(super) fn prepare(kernel: &dyn Kernel, spec: &Spec, run: &Run) -> Result<Prepared, Failure> {
     let host = |path: &str, recursive| {
         kernel
             .clone_tree(Path::new(path), recursive)
@@ -266,7 +265,11 @@ pub(super) fn furnish(
     // These three stay in the image, as with BuildKit, where nothing is mounted below them.
     Stubs::default().folder("/proc")?;
     attach(&prepared.proc, "/proc")?;
-    if run.mounts.iter().any(|mount| mount.target.starts_with("/dev/")) {
+    if run
+        .mounts
+        .iter()
+        .any(|mount| mount.target.starts_with("/dev/"))
+    {
         stubs.folder("/dev")?;
     } else {
         Stubs::default().folder("/dev")?;
@@ -282,7 +285,12 @@ pub(super) fn furnish(
         make_dir(&Path::new("/dev").join(folder)).map_err(wrong("cannot make /dev"))?;
     }
     let pts = "newinstance,ptmxmode=0666,mode=0620,gid=5";
-    mount("devpts", "/dev/pts", MountFlags::NOSUID | MountFlags::NOEXEC, pts)?;
+    mount(
+        "devpts",
+        "/dev/pts",
+        MountFlags::NOSUID | MountFlags::NOEXEC,
+        pts,
+    )?;
     mount("tmpfs", "/dev/shm", QUIET, "mode=1777,size=65536k")?;
     mount("mqueue", "/dev/mqueue", QUIET, "")?;
     for (name, device) in &prepared.devices {

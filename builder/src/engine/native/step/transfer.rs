@@ -10,9 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, Stat, Timespec, Timestamps, XattrFlags,
-};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, Timespec, Timestamps, XattrFlags};
 
 use super::identity::Accounts;
 use super::spec::{self, Failure, Owner, Transfer};
@@ -94,7 +92,8 @@ fn place(
         return Ok(());
     }
     if found.is_folder() {
-        make_owned(&base, rules)?;
+        // `--chmod` is for what is in it.
+        make_plain(&base, rules)?;
         return copy_contents(found.file.as_fd(), &base, Path::new(""), rules, 0);
     }
     let into = copy.destination.ends_with('/') || base.is_dir();
@@ -112,7 +111,9 @@ fn place(
 /// What of a path `--parents` makes below the destination: that behind `/./`, or all of it.
 fn pivot(written: &str, found: &Path) -> PathBuf {
     let skipped = match written.find("/./") {
-        Some(at) => super::tree::clean(Path::new(&written[..at])).components().count(),
+        Some(at) => super::tree::clean(Path::new(&written[..at]))
+            .components()
+            .count(),
         None => 0,
     };
     found.components().skip(skipped).collect()
@@ -124,12 +125,7 @@ impl Rules {
     }
 }
 
-fn copy_found(
-    found: &Found,
-    target: &Path,
-    name: &Path,
-    rules: &mut Rules,
-) -> Result<(), Failure> {
+fn copy_found(found: &Found, target: &Path, name: &Path, rules: &mut Rules) -> Result<(), Failure> {
     if found.is_folder() {
         copy_folder(found.file.as_fd(), &found.stat, target, name, rules, 0)
     } else {
@@ -148,7 +144,10 @@ fn copy_contents(
         Failure::system(format!("cannot read {}", path.display()), &e.into())
     };
     if depth > MAX_DEPTH {
-        return Err(Failure::asked(format!("{} is nested too deep", path.display())));
+        return Err(Failure::asked(format!(
+            "{} is nested too deep",
+            path.display()
+        )));
     }
     for name in names(folder).map_err(wrong)? {
         let below = path.join(&name);
@@ -164,7 +163,12 @@ fn copy_contents(
             let target = target.join(&name);
             copy_folder(inner.as_fd(), &stat, &target, &below, rules, depth + 1)?;
         } else {
-            copy_node(Node::Named(folder, &name), &stat, &target.join(&name), rules)?;
+            copy_node(
+                Node::Named(folder, &name),
+                &stat,
+                &target.join(&name),
+                rules,
+            )?;
         }
     }
     Ok(())
@@ -188,7 +192,10 @@ fn copy_folder(
         }
         Err(_) => {
             let mut builder = std::fs::DirBuilder::new();
-            builder.mode(0o700).create(target).map_err(|e| cannot_write(target, &e))?;
+            builder
+                .mode(0o700)
+                .create(target)
+                .map_err(|e| cannot_write(target, &e))?;
         }
     }
     copy_contents(folder, target, path, rules, depth)?;
@@ -232,12 +239,7 @@ impl Node<'_> {
     }
 }
 
-fn copy_node(
-    node: Node<'_>,
-    stat: &Stat,
-    target: &Path,
-    rules: &mut Rules,
-) -> Result<(), Failure> {
+fn copy_node(node: Node<'_>, stat: &Stat, target: &Path, rules: &mut Rules) -> Result<(), Failure> {
     let kind = FileType::from_raw_mode(stat.st_mode);
     if kind == FileType::Socket {
         return Ok(());
@@ -274,10 +276,14 @@ fn copy_node(
 
 fn copy_file(from: &File, stat: &Stat, target: &Path) -> Result<(), Failure> {
     let mut options = std::fs::OpenOptions::new();
-    let to = options.write(true).create_new(true).mode(0o600).open(target);
+    let to = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(target);
     let mut to = to.map_err(|e| cannot_write(target, &e))?;
-    let sparse = u64::try_from(stat.st_blocks).unwrap_or(0) * 512
-        < u64::try_from(stat.st_size).unwrap_or(0);
+    let sparse =
+        u64::try_from(stat.st_blocks).unwrap_or(0) * 512 < u64::try_from(stat.st_size).unwrap_or(0);
     let mut from = from;
     let copied = if sparse {
         copy_sparse(from, &to)
@@ -349,7 +355,13 @@ fn settle(target: &Path, stat: &Stat, rules: &Rules) -> Result<(), Failure> {
     if let Some(rule) = &rules.mode {
         mode = rule.apply(mode, kind.is_dir());
     }
-    finish(target, uid, gid, (kind != FileType::Symlink).then_some(mode), stat.st_mtime)
+    finish(
+        target,
+        uid,
+        gid,
+        (kind != FileType::Symlink).then_some(mode),
+        stat.st_mtime,
+    )
 }
 
 /// Sets owner, permissions and the time, of a link itself.
@@ -421,7 +433,10 @@ pub(super) fn follow(path: &Path) -> Result<PathBuf, Failure> {
             None => link,
         };
     }
-    Err(Failure::asked(format!("{} is a link to itself", path.display())))
+    Err(Failure::asked(format!(
+        "{} is a link to itself",
+        path.display()
+    )))
 }
 
 /// Makes a folder and those above it, as far as they are missing, for an owner.
@@ -432,11 +447,14 @@ pub(super) fn make_folder(path: &str, owner: Option<&Owner>) -> Result<(), Failu
 
 /// The same for a folder that something is copied to.
 pub(super) fn make_owned(path: &Path, rules: &Rules) -> Result<(), Failure> {
-    let mode = rules.mode.as_ref().map_or(0o755, |mode| mode.apply(0o755, true));
+    let mode = rules
+        .mode
+        .as_ref()
+        .map_or(0o755, |mode| mode.apply(0o755, true));
     make(path, rules.owner, mode)
 }
 
-/// The same for a folder that an archive is unpacked in.
+/// The same for a folder that others are copied to, or an archive is unpacked in.
 pub(super) fn make_plain(path: &Path, rules: &Rules) -> Result<(), Failure> {
     make(path, rules.owner, 0o755)
 }

@@ -5,10 +5,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
 use super::spec::Failure;
+
+/// How many folders a pattern may go down.
+const MAX_DEPTH: usize = 1000;
 
 /// What a source names.
 #[derive(Debug)]
@@ -51,7 +54,11 @@ impl<'a> Root<'a> {
 
     fn open_as(&self, path: &Path, how: OFlags) -> rustix::io::Result<OwnedFd> {
         let path = clean(path);
-        let path = if path.as_os_str().is_empty() { Path::new(".") } else { &path };
+        let path = if path.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            &path
+        };
         loop {
             let flags = how | OFlags::CLOEXEC;
             let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
@@ -80,15 +87,20 @@ impl<'a> Root<'a> {
             let file = self.open_path(&unescaped.to_string_lossy())?;
             return Ok(vec![self.found(unescaped, file)?]);
         }
+        if let Some(part) = parts.iter().find(|part| !is_valid(part.as_bytes())) {
+            return Err(Failure::asked(format!(
+                "`{}` is no pattern",
+                part.display()
+            )));
+        }
         let mut found = Vec::new();
-        self.walk(PathBuf::new(), &parts, &mut found)?;
+        self.walk(PathBuf::new(), &parts, 0, &mut found)?;
         Ok(found)
     }
 
     fn found(&self, path: PathBuf, file: OwnedFd) -> Result<Found, Failure> {
-        let wrong = |e: Errno| {
-            Failure::system(format!("cannot look at {}", path.display()), &e.into())
-        };
+        let wrong =
+            |e: Errno| Failure::system(format!("cannot look at {}", path.display()), &e.into());
         let stat = rustix::fs::fstat(&file).map_err(wrong)?;
         let file = match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => self.open_as(&path, OFlags::RDONLY).map_err(wrong)?,
@@ -101,8 +113,15 @@ impl<'a> Root<'a> {
         &self,
         at: PathBuf,
         parts: &[&OsStr],
+        depth: usize,
         all: &mut Vec<Found>,
     ) -> Result<(), Failure> {
+        if depth > MAX_DEPTH {
+            return Err(Failure::asked(format!(
+                "{} is nested too deep",
+                at.display()
+            )));
+        }
         let Some((part, rest)) = parts.split_first() else {
             if let Ok(file) = self.open(&at) {
                 all.push(self.found(at, file)?);
@@ -110,20 +129,31 @@ impl<'a> Root<'a> {
             return Ok(());
         };
         if !is_pattern(part) {
-            return self.walk(at.join(unescape(part)), rest, all);
+            return self.walk(at.join(unescape(part)), rest, depth + 1, all);
         }
         let Ok(folder) = self.open(&at) else {
             return Ok(());
         };
+        if part.as_bytes() == b"**" {
+            // Any number of folders, none included.
+            self.walk(at.clone(), rest, depth + 1, all)?;
+            for name in names(folder.as_fd()).unwrap_or_default() {
+                let stat = rustix::fs::statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW);
+                let is_folder = |stat: &Stat| FileType::from_raw_mode(stat.st_mode).is_dir();
+                if stat.as_ref().is_ok_and(is_folder) {
+                    self.walk(at.join(name), parts, depth + 1, all)?;
+                }
+            }
+            return Ok(());
+        }
         for name in names(folder.as_fd()).unwrap_or_default() {
             if matches(part.as_bytes(), name.as_bytes()) {
-                self.walk(at.join(name), rest, all)?;
+                self.walk(at.join(name), rest, depth + 1, all)?;
             }
         }
         Ok(())
     }
 }
-
 
 /// The names in a folder, sorted.
 pub(super) fn names(folder: BorrowedFd<'_>) -> rustix::io::Result<Vec<OsString>> {
@@ -165,37 +195,76 @@ fn is_pattern(part: &OsStr) -> bool {
     })
 }
 
+/// Whether a pattern's classes end and its escapes have something behind them.
+fn is_valid(pattern: &[u8]) -> bool {
+    match pattern {
+        [] => true,
+        [b'\\', rest @ ..] => !rest.is_empty() && is_valid(&rest[1..]),
+        [b'[', rest @ ..] => class(rest, 'x').is_some_and(|(_, rest)| is_valid(rest)),
+        [_, rest @ ..] => is_valid(rest),
+    }
+}
+
 fn unescape(part: &OsStr) -> OsString {
     let mut out = Vec::new();
     let mut bytes = part.as_bytes().iter();
     while let Some(b) = bytes.next() {
-        out.push(if *b == b'\\' { *bytes.next().unwrap_or(b) } else { *b });
+        out.push(if *b == b'\\' {
+            *bytes.next().unwrap_or(b)
+        } else {
+            *b
+        });
     }
     OsString::from(OsStr::from_bytes(&out))
 }
 
 /// Whether a name matches a pattern, by the rules of Go's `filepath.Match` for one element. A
 /// malformed pattern matches nothing.
+///
+/// Only the last `*` that was met takes more when what follows it does not fit, so that no pattern
+/// of somebody takes more steps than its length times the name's.
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    let Some((first, rest)) = pattern.split_first() else {
-        return name.is_empty();
-    };
-    match first {
-        b'*' => (0..=name.len()).any(|skip| matches(rest, &name[skip..])),
-        b'?' => character(name).is_some_and(|(_, tail)| matches(rest, tail)),
-        b'[' => {
-            let Some((c, tail)) = character(name) else {
-                return false;
-            };
-            class(rest, c).is_some_and(|(inside, rest)| inside && matches(rest, tail))
-        }
-        b'\\' => match rest.split_first() {
-            Some((escaped, rest)) => {
-                name.first() == Some(escaped) && matches(rest, &name[1..])
+    let (mut pattern, mut name) = (pattern, name);
+    let mut last_star: Option<(&[u8], &[u8])> = None;
+    loop {
+        match pattern.split_first() {
+            None if name.is_empty() => return true,
+            None => {}
+            Some((b'*', rest)) => {
+                pattern = rest;
+                last_star = Some((pattern, name));
+                continue;
             }
-            None => false,
-        },
-        plain => name.first() == Some(plain) && matches(rest, &name[1..]),
+            Some((first, rest)) => {
+                if let Some(tails) = step(*first, rest, name) {
+                    (pattern, name) = tails;
+                    continue;
+                }
+            }
+        }
+        let Some((after, [_, shorter @ ..])) = last_star else {
+            return false;
+        };
+        last_star = Some((after, shorter));
+        (pattern, name) = (after, shorter);
+    }
+}
+
+/// What is left of a pattern and a name once the pattern's first part, which is no `*`, has taken
+/// what it matches; nothing if it matches nothing.
+fn step<'a>(first: u8, rest: &'a [u8], name: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+    match first {
+        b'?' => character(name).map(|(_, tail)| (rest, tail)),
+        b'[' => {
+            let (c, tail) = character(name)?;
+            let (inside, rest) = class(rest, c)?;
+            inside.then_some((rest, tail))
+        }
+        b'\\' => {
+            let (escaped, rest) = rest.split_first()?;
+            name.strip_prefix(&[*escaped]).map(|tail| (rest, tail))
+        }
+        plain => name.strip_prefix(&[plain]).map(|tail| (rest, tail)),
     }
 }
 
@@ -208,7 +277,9 @@ fn character(name: &[u8]) -> Option<(char, &[u8])> {
         0xf0..=0xf7 => 4,
         _ => 1,
     };
-    let whole = name.get(..length).and_then(|bytes| std::str::from_utf8(bytes).ok());
+    let whole = name
+        .get(..length)
+        .and_then(|bytes| std::str::from_utf8(bytes).ok());
     match whole.and_then(|text| text.chars().next()) {
         Some(c) => Some((c, &name[length..])),
         None => Some((char::from(first), &name[1..])),
@@ -280,8 +351,41 @@ mod tests {
             ("[", "a", false),
             ("a[", "a", false),
             ("*x", "xxx", true),
+            ("a*b?c*x", "abxbbxdbxebxczzxx", true),
+            ("*ab*ab", "abab", true),
+            ("*ab*abc", "ababab", false),
+            ("*", "", true),
+            ("**", "", true),
+            ("a*", "", false),
+            ("*\\", "a", false),
+            ("a*[", "ab", false),
+            ("*\u{263a}*?", "x\u{263a}y", true),
         ] {
-            assert_eq!(matches(pattern.as_bytes(), name.as_bytes()), expected, "{pattern} {name}");
+            assert_eq!(
+                matches(pattern.as_bytes(), name.as_bytes()),
+                expected,
+                "{pattern} {name}"
+            );
+        }
+    }
+
+    #[test]
+    fn many_stars_come_to_an_end() {
+        let name = "a".repeat(255);
+        let stars = "a*".repeat(120);
+        for (pattern, expected) in [
+            (format!("{stars}b"), false),
+            (format!("*{stars}a"), true),
+            ("*".repeat(4_000), true),
+            ("*".repeat(4_000) + "b", false),
+            ("*[a-c]".repeat(255), true),
+            ("*?".repeat(256), false),
+        ] {
+            assert_eq!(
+                matches(pattern.as_bytes(), name.as_bytes()),
+                expected,
+                "{pattern}"
+            );
         }
     }
 
@@ -294,7 +398,12 @@ mod tests {
         std::os::unix::fs::symlink("../../../../etc", folder.path().join("out")).unwrap();
         let fd = std::fs::File::open(folder.path()).unwrap();
         let root = Root::new(fd.as_fd());
-        for path in ["absolute/file", "../../inside/file", "inside/./file", "/inside//file"] {
+        for path in [
+            "absolute/file",
+            "../../inside/file",
+            "inside/./file",
+            "/inside//file",
+        ] {
             assert_eq!(root.find(path, false).unwrap().len(), 1, "{path}");
         }
         for path in ["out/passwd", "out", "missing"] {
@@ -304,5 +413,13 @@ mod tests {
         assert_eq!(all.len(), 2);
         assert_eq!(all[0].path, Path::new("absolute/file"));
         assert!(root.find("x*", true).unwrap().is_empty());
+        assert!(
+            root.find("[x", true)
+                .unwrap_err()
+                .message
+                .contains("no pattern")
+        );
+        let deep: Vec<_> = root.find("**/file", true).unwrap();
+        assert_eq!(deep.len(), 1);
     }
 }

@@ -20,9 +20,8 @@ pub(super) fn archive(found: &Found, into: &Path, rules: &Rules) -> Result<bool,
     if FileType::from_raw_mode(found.stat.st_mode) != FileType::RegularFile {
         return Ok(false);
     }
-    let wrong = |e: io::Error| {
-        Failure::asked(format!("cannot unpack {}: {e}", found.path.display()))
-    };
+    let wrong =
+        |e: io::Error| Failure::asked(format!("cannot unpack {}: {e}", found.path.display()));
     let open = || -> io::Result<File> {
         let mut file = File::from(found.file.try_clone()?);
         file.rewind()?;
@@ -51,10 +50,7 @@ pub(super) fn archive(found: &Found, into: &Path, rules: &Rules) -> Result<bool,
 
 /// Does something in a process to which a folder is the root: not even the links that an archive
 /// brings along lead out of the folder.
-fn confined(
-    folder: &Path,
-    work: impl FnOnce() -> Result<(), Failure>,
-) -> Result<(), Failure> {
+fn confined(folder: &Path, work: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
     let failed = |e: io::Error| Failure::system("cannot start unpacking", &e);
     let (mut answer, mut answering) = io::pipe().map_err(failed)?;
     match fork().map_err(failed)? {
@@ -96,7 +92,13 @@ fn is_archive(file: File) -> bool {
         .as_bytes()
         .iter()
         .enumerate()
-        .map(|(at, b)| if (148..156).contains(&at) { 32 } else { u32::from(*b) })
+        .map(|(at, b)| {
+            if (148..156).contains(&at) {
+                32
+            } else {
+                u32::from(*b)
+            }
+        })
         .sum();
     header.cksum().is_ok_and(|stored| stored == sum) && sum != 256
 }
@@ -140,7 +142,10 @@ fn unpack_entry(
         return Ok(());
     }
     let path = entry.path().map_err(malformed)?.into_owned();
-    if path.components().any(|part| part == std::path::Component::ParentDir) {
+    if path
+        .components()
+        .any(|part| part == std::path::Component::ParentDir)
+    {
         return Err(Failure::asked(format!(
             "cannot unpack {}: it leads out of the archive",
             path.display()
@@ -189,7 +194,11 @@ fn unpack_entry(
         }
         EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
             let mut options = std::fs::OpenOptions::new();
-            let file = options.write(true).create_new(true).mode(0o600).open(&target);
+            let file = options
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&target);
             io::copy(entry, &mut file.map_err(wrong)?).map_err(wrong)?;
         }
         EntryType::Link => {
@@ -207,10 +216,8 @@ fn unpack_entry(
         EntryType::Char | EntryType::Block | EntryType::Fifo => {
             let number = |part: io::Result<Option<u32>>| part.ok().flatten().unwrap_or(0);
             let header = entry.header();
-            let device = rustix::fs::makedev(
-                number(header.device_major()),
-                number(header.device_minor()),
-            );
+            let device =
+                rustix::fs::makedev(number(header.device_major()), number(header.device_minor()));
             let kind = match kind {
                 EntryType::Char => FileType::CharacterDevice,
                 EntryType::Block => FileType::BlockDevice,
@@ -258,7 +265,10 @@ fn attributes(entry: &mut tar::Entry<'_, impl Read>, target: &Path) -> Result<()
     };
     for record in records {
         let record = record.map_err(malformed)?;
-        let name = record.key().ok().and_then(|k| k.strip_prefix("SCHILY.xattr."));
+        let name = record
+            .key()
+            .ok()
+            .and_then(|k| k.strip_prefix("SCHILY.xattr."));
         if let Some(name) = name.filter(|n| !n.contains("overlay.")) {
             let flags = XattrFlags::empty();
             let _ = rustix::fs::lsetxattr(target, name, record.value_bytes(), flags);

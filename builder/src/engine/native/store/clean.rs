@@ -47,7 +47,10 @@ impl Store {
         dry_run: bool,
     ) -> Result<Vec<Leftover>, Error> {
         // Nothing may be under way here or elsewhere: what a build has made so far is in no record.
-        let alone = self.in_use.upgrade().map_err(|e| self.error(&self.folder, &e))?;
+        let alone = self
+            .in_use
+            .upgrade()
+            .map_err(|e| self.error(&self.folder, &e))?;
         if !alone {
             return Err(Error::InUse {
                 what: format!("the store {}", self.folder.display()),
@@ -62,7 +65,10 @@ impl Store {
     /// Takes away what a crashed process made and did not come to record, unless others are at
     /// work: it is in nobody's way.
     pub(super) fn repair(&self) -> Result<(), Error> {
-        let alone = self.in_use.upgrade().map_err(|e| self.error(&self.folder, &e))?;
+        let alone = self
+            .in_use
+            .upgrade()
+            .map_err(|e| self.error(&self.folder, &e))?;
         if alone {
             let limits = Limits {
                 now: SystemTime::UNIX_EPOCH,
@@ -81,7 +87,8 @@ impl Store {
         for (image, _) in self.images()? {
             kept.blobs.insert(image.descriptor.digest.clone());
             kept.blobs.insert(image.manifest.config.digest.clone());
-            kept.blobs.extend(image.manifest.layers.iter().map(|l| l.digest.clone()));
+            kept.blobs
+                .extend(image.manifest.layers.iter().map(|l| l.digest.clone()));
             for layer in self.layers_of(&image).into_iter().flatten() {
                 kept.layer(&layer);
             }
@@ -91,7 +98,10 @@ impl Store {
         // The longest unused last.
         steps.sort_by_key(|step| std::cmp::Reverse(step.used));
         for step in steps {
-            let idle = limits.now.duration_since(step.used).unwrap_or(Duration::ZERO);
+            let idle = limits
+                .now
+                .duration_since(step.used)
+                .unwrap_or(Duration::ZERO);
             let old = limits.unused_for.is_some_and(|limit| idle > limit);
             let mut with = kept.size;
             if !kept.snapshots.contains(&step.layer.snapshot) {
@@ -129,8 +139,12 @@ impl Store {
             for (_, path) in entries(&self.folder.join("caches")) {
                 let size = size_of(&path);
                 let used = std::fs::metadata(&path).and_then(|m| m.modified());
-                let idle = used.ok().and_then(|used| limits.now.duration_since(used).ok());
-                let old = idle.zip(limits.unused_for).is_some_and(|(idle, limit)| idle > limit);
+                let idle = used
+                    .ok()
+                    .and_then(|used| limits.now.duration_since(used).ok());
+                let old = idle
+                    .zip(limits.unused_for)
+                    .is_some_and(|(idle, limit)| idle > limit);
                 if old {
                     found.push((path, "cache", size));
                 }
@@ -176,7 +190,12 @@ fn summary(found: &[(PathBuf, &'static str, u64)]) -> Vec<Leftover> {
 fn entries(folder: &Path) -> Vec<(String, PathBuf)> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut all: Vec<_> = entries
-        .map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path()))
+        .map(|entry| {
+            (
+                entry.file_name().to_string_lossy().into_owned(),
+                entry.path(),
+            )
+        })
         .collect();
     all.sort();
     all

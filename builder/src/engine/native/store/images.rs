@@ -1,6 +1,9 @@
 //! Images and their references, in the layout's index.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,11 +16,22 @@ use crate::oci::spec::{Descriptor, ImageConfig, Index, Manifest, PlatformFields,
 /// `annotations.md`). Here it is the whole reference.
 const NAME: &str = "org.opencontainers.image.ref.name";
 
+/// An image and its references.
+pub(in super::super) type Named = (Arc<Image>, Vec<String>);
+
 /// Images read before, by the digest of their manifest: nothing of them ever changes.
 pub(super) type Known = HashMap<Digest, Arc<Image>>;
 
-/// An image with its references.
-pub(super) type Named = (Arc<Image>, Vec<String>);
+/// The index as it was read last. Every image that is built or tagged asks for it, so reading it
+/// anew each time would make a fleet cost the square of its size.
+#[derive(Debug)]
+pub(super) struct LastIndex {
+    device: u64,
+    /// A change is another file under the name, and while this one is open its number is no other's.
+    inode: u64,
+    _file: File,
+    index: Arc<Index>,
+}
 
 /// An image with all that its manifest names.
 #[derive(Debug, Clone)]
@@ -79,13 +93,36 @@ impl Store {
         self.folder.join("index.json")
     }
 
-    fn index(&self) -> Result<Index, Error> {
+    fn index(&self) -> Result<Arc<Index>, Error> {
         let path = self.index_path();
-        match std::fs::read(&path) {
-            Ok(bytes) => Index::parse(&bytes, "the store's index").map_err(|e| broken(&e)),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Index::new(Vec::new())),
-            Err(e) => Err(self.error(&path, &e)),
+        let failed = |e: &std::io::Error| self.error(&path, e);
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Arc::new(Index::new(Vec::new())));
+            }
+            Err(e) => return Err(failed(&e)),
+        };
+        let here = file.metadata().map_err(|e| failed(&e))?;
+        if let Ok(last) = self.index.lock()
+            && let Some(last) = &*last
+            && (last.device, last.inode) == (here.dev(), here.ino())
+        {
+            return Ok(last.index.clone());
         }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(|e| failed(&e))?;
+        let index = Index::parse(&bytes, "the store's index").map_err(|e| broken(&e))?;
+        let index = Arc::new(index);
+        if let Ok(mut last) = self.index.lock() {
+            *last = Some(LastIndex {
+                device: here.dev(),
+                inode: here.ino(),
+                _file: file,
+                index: index.clone(),
+            });
+        }
+        Ok(index)
     }
 
     /// Changes the index, one at a time.
@@ -93,9 +130,9 @@ impl Store {
         let lock = self.folder.join("index.lock");
         let _lock = Lock::exclusive(&lock).map_err(|e| self.error(&lock, &e))?;
         let before = self.index()?;
-        let mut index = before.clone();
+        let mut index = Index::clone(&before);
         let result = change(&mut index)?;
-        if index != before || !self.index_path().exists() {
+        if index != *before || !self.index_path().exists() {
             let bytes = index.to_bytes().map_err(|e| broken(&e))?;
             self.write(&self.index_path(), &bytes)?;
         }
@@ -158,7 +195,10 @@ impl Store {
         Ok(labelled
             .map(|(image, names)| StoredImage {
                 id: image.id(),
-                references: names.iter().filter_map(|n| Reference::parse(n).ok()).collect(),
+                references: names
+                    .iter()
+                    .filter_map(|n| Reference::parse(n).ok())
+                    .collect(),
                 labels: image.config.config.labels.clone(),
                 created: image.since,
                 size: self.size(&image),
@@ -168,28 +208,41 @@ impl Store {
 
     fn size(&self, image: &Image) -> u64 {
         let layers = image.config.rootfs.diff_ids.iter();
-        layers.filter_map(|id| self.layer(id)).map(|layer| layer.size).sum()
+        layers
+            .filter_map(|id| self.layer(id))
+            .map(|layer| layer.size)
+            .sum()
     }
 
     /// The image with a reference.
     pub(in super::super) fn named(&self, reference: &str) -> Result<Option<Arc<Image>>, Error> {
         let index = self.index()?;
-        let found = index
-            .manifests
-            .iter()
-            .find(|d| d.annotations.get(NAME).is_some_and(|name| name == reference));
+        let found = index.manifests.iter().find(|d| {
+            d.annotations
+                .get(NAME)
+                .is_some_and(|name| name == reference)
+        });
         found.map(|descriptor| self.read(descriptor)).transpose()
     }
 
     /// The image with an id.
     pub(in super::super) fn image(&self, id: &ImageId) -> Result<Option<Arc<Image>>, Error> {
-        let found = self.images()?.into_iter().find(|(image, _)| image.id() == *id);
+        let found = self
+            .images()?
+            .into_iter()
+            .find(|(image, _)| image.id() == *id);
         Ok(found.map(|(image, _)| image))
     }
 
     /// The layers of an image, lowest first; nothing if one of them is not here.
     pub(in super::super) fn layers_of(&self, image: &Image) -> Option<Vec<Layer>> {
-        image.config.rootfs.diff_ids.iter().map(|id| self.layer(id)).collect()
+        image
+            .config
+            .rootfs
+            .diff_ids
+            .iter()
+            .map(|id| self.layer(id))
+            .collect()
     }
 
     /// Keeps an image under a reference, in the place of the one that had it.
@@ -203,7 +256,9 @@ impl Store {
         let digest = self.put_blob(&bytes)?;
         let config_blob = Descriptor::new(media::CONFIG, digest, bytes.len() as u64);
         let blobs = layers.iter().map(|layer| layer.blob.clone()).collect();
-        let bytes = Manifest::new(config_blob, blobs).to_bytes().map_err(|e| broken(&e))?;
+        let bytes = Manifest::new(config_blob, blobs)
+            .to_bytes()
+            .map_err(|e| broken(&e))?;
         self.put_manifest(&bytes, media::MANIFEST, config, reference)
     }
 
@@ -229,13 +284,17 @@ impl Store {
 
     fn name(&self, descriptor: &Descriptor, reference: &str) -> Result<(), Error> {
         let mut descriptor = descriptor.clone();
-        descriptor.annotations.insert(NAME.to_owned(), reference.to_owned());
+        descriptor
+            .annotations
+            .insert(NAME.to_owned(), reference.to_owned());
         self.edit(|index| {
             index
                 .manifests
                 .retain(|d| d.annotations.get(NAME).is_none_or(|name| name != reference));
             index.manifests.push(descriptor);
-            index.manifests.sort_by(|a, b| a.annotations.get(NAME).cmp(&b.annotations.get(NAME)));
+            index
+                .manifests
+                .sort_by(|a, b| a.annotations.get(NAME).cmp(&b.annotations.get(NAME)));
             Ok(())
         })
     }
@@ -253,9 +312,11 @@ impl Store {
     pub(in super::super) fn untag(&self, reference: &Reference) -> Result<(), Error> {
         let reference = reference.to_string();
         self.edit(|index| {
-            index
-                .manifests
-                .retain(|d| d.annotations.get(NAME).is_none_or(|name| *name != reference));
+            index.manifests.retain(|d| {
+                d.annotations
+                    .get(NAME)
+                    .is_none_or(|name| *name != reference)
+            });
             Ok(())
         })
     }
@@ -264,5 +325,31 @@ impl Store {
 fn broken(error: &crate::oci::Error) -> Error {
     Error::Engine {
         message: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_process_changes_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let [ours, theirs] = [(), ()].map(|()| Store::open(folder.path(), false).unwrap());
+        let config = ImageConfig::new("amd64");
+        for (store, name) in [(&ours, "a:1"), (&theirs, "b:1"), (&ours, "c:1")] {
+            store.put_image(&config, &[], name).unwrap();
+        }
+        let held = |store: &Store, name: &str| store.named(name).unwrap().is_some();
+        for store in [&ours, &theirs] {
+            assert!(["a:1", "b:1", "c:1"].iter().all(|name| held(store, name)));
+        }
+        theirs
+            .untag(&Reference::parse("example.org/a:1").unwrap())
+            .unwrap();
+        assert!(held(&ours, "a:1"));
+        let name = theirs.index().unwrap().manifests[0].annotations[NAME].clone();
+        theirs.untag(&Reference::parse(&name).unwrap()).unwrap();
+        assert!(!held(&ours, &name));
     }
 }

@@ -103,7 +103,11 @@ impl Store {
     }
 
     /// Gives a folder of files its place among the snapshots, under a new name.
-    pub(in super::super) fn adopt(&self, folder: &std::path::Path, name: &str) -> Result<(), Error> {
+    pub(in super::super) fn adopt(
+        &self,
+        folder: &std::path::Path,
+        name: &str,
+    ) -> Result<(), Error> {
         let target = self.snapshot_path(name);
         std::fs::rename(folder, &target).map_err(|e| self.error(&target, &e))
     }

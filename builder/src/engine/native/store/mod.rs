@@ -58,6 +58,7 @@ pub(super) struct Store {
     scratch: PathBuf,
     next: AtomicU64,
     images: Mutex<images::Known>,
+    index: Mutex<Option<images::LastIndex>>,
     /// Whether we are root of a user namespace only, so that some attributes are not ours to set.
     pub(super) user_marks: bool,
     in_use: Lock,
@@ -100,6 +101,7 @@ impl Store {
             scratch,
             next: AtomicU64::new(0),
             images: Mutex::default(),
+            index: Mutex::default(),
             user_marks,
             in_use,
             _alive: alive,
@@ -145,7 +147,8 @@ impl Store {
     /// Writes a file whole or not at all.
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
         let partial = self.new_name();
-        let written = std::fs::write(&partial, bytes).and_then(|()| std::fs::rename(&partial, path));
+        let written =
+            std::fs::write(&partial, bytes).and_then(|()| std::fs::rename(&partial, path));
         written.map_err(|e| {
             let _ = std::fs::remove_file(&partial);
             self.error(path, &e)
@@ -188,8 +191,10 @@ pub(super) fn store_error(folder: &Path, path: &Path, error: &io::Error) -> Erro
 
 /// Whether no space is left, or no more may be taken.
 pub(super) fn full(error: &io::Error) -> bool {
-    matches!(Errno::from_io_error(error), Some(Errno::NOSPC | Errno::DQUOT))
-        || error.kind() == io::ErrorKind::StorageFull
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::NOSPC | Errno::DQUOT)
+    ) || error.kind() == io::ErrorKind::StorageFull
 }
 
 fn unusable(folder: &Path, error: &io::Error) -> Error {
