@@ -140,7 +140,7 @@ impl Unpacked {
 
     /// What a source names in it, as text that changes whenever what would be copied does.
     pub(super) fn digest(&self, source: &str, glob: bool) -> Result<String, Error> {
-        let found = Root::new(self.root.as_fd()).find(source, glob);
+        let found = Root::new(self.root.as_fd()).deep().find(source, glob);
         let found = found.map_err(|failure| Error::Refused {
             message: failure.message,
         })?;

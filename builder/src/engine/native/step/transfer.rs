@@ -57,7 +57,11 @@ pub(super) fn run(copy: &Transfer, trees: &[OwnedFd]) -> Result<(), Failure> {
     };
     let mut sources = Vec::new();
     for (source, tree) in copy.sources.iter().zip(trees) {
-        let found = Root::new(tree.as_fd()).find(&source.path, source.glob)?;
+        let mut root = Root::new(tree.as_fd());
+        if copy.parents {
+            root = root.deep();
+        }
+        let found = root.find(&source.path, source.glob)?;
         sources.push((source, found));
     }
     for (source, found) in &sources {

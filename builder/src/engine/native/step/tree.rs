@@ -32,12 +32,25 @@ impl Found {
 }
 
 /// A tree's root.
-pub(in super::super) struct Root<'a>(BorrowedFd<'a>);
+pub(in super::super) struct Root<'a> {
+    folder: BorrowedFd<'a>,
+    /// Whether `**` in a pattern stands for any number of folders.
+    deep: bool,
+}
 
 impl<'a> Root<'a> {
     /// Takes an opened folder as the root that everything stays in.
     pub(in super::super) fn new(folder: BorrowedFd<'a>) -> Self {
-        Self(folder)
+        Self {
+            folder,
+            deep: false,
+        }
+    }
+
+    /// The same, where `**` in a pattern stands for any number of folders, as with `--parents`.
+    pub(in super::super) fn deep(mut self) -> Self {
+        self.deep = true;
+        self
     }
 
     /// Opens a path for reference, following links within the tree.
@@ -62,7 +75,7 @@ impl<'a> Root<'a> {
         loop {
             let flags = how | OFlags::CLOEXEC;
             let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-            match rustix::fs::openat2(self.0, path, flags, Mode::empty(), resolve) {
+            match rustix::fs::openat2(self.folder, path, flags, Mode::empty(), resolve) {
                 // Something was renamed meanwhile; it says nothing about this path.
                 Err(Errno::AGAIN) => {}
                 other => return other,
@@ -134,7 +147,7 @@ impl<'a> Root<'a> {
         let Ok(folder) = self.open(&at) else {
             return Ok(());
         };
-        if part.as_bytes() == b"**" {
+        if self.deep && part.as_bytes() == b"**" {
             // Any number of folders, none included.
             self.walk(at.clone(), rest, depth + 1, all)?;
             for name in names(folder.as_fd()).unwrap_or_default() {
@@ -419,7 +432,7 @@ mod tests {
                 .message
                 .contains("no pattern")
         );
-        let deep: Vec<_> = root.find("**/file", true).unwrap();
+        let deep: Vec<_> = Root::new(fd.as_fd()).deep().find("**/file", true).unwrap();
         assert_eq!(deep.len(), 1);
     }
 }
