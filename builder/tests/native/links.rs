@@ -253,3 +253,28 @@ fn name_servers_are_there_where_their_file_is_a_link_to_nothing() {
     // What was made to be mounted on is no part of the image.
     assert_eq!(lines, ["nameserver 192.0.2.1", "none"]);
 }
+
+#[test]
+fn a_heredoc_s_name_leads_nowhere() {
+    let Some(bench) = Bench::new() else { return };
+    let host = Host::new();
+    let target = host.path().join("secret");
+    for name in [target.display().to_string(), up(&target)] {
+        let copied = format!("COPY <<{name} /copied\nx\n{name}\nRUN cat /copied");
+        assert_eq!(bench.prints(&copied), ["x"]);
+        let run = format!("RUN <<{name}\n#!/bin/sh\necho ran\n{name}");
+        let _ = bench.on_base(&run, &[]);
+        host.is_untouched();
+    }
+}
+
+#[test]
+fn a_dockerfile_that_is_a_link_is_refused() {
+    let Some(bench) = Bench::new() else { return };
+    let host = Host::new();
+    let secret = host.path().join("secret").display().to_string();
+    let linked = tar_of(&[(EntryType::Symlink, "Dockerfile", secret.as_str())]);
+    let error = bench.build(linked, "kolla-native/links:x").0.unwrap_err();
+    assert!(matches!(error, Error::Context { .. }), "{error:?}");
+    assert!(!error.to_string().contains(Host::SECRET));
+}

@@ -46,10 +46,12 @@ impl Unpacked {
         }
         // The rest of the stream: a reader may only then find that it was cut short.
         io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(wrong)?;
-        let path = folder.join(DOCKERFILE);
+        // As a link it could show what is in any file of the host.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&unpacked.root, DOCKERFILE, flags, Mode::empty());
         let mut text = String::new();
-        let file = File::open(&path).map_err(wrong)?;
-        file.take(MAX_DOCKERFILE)
+        File::from(file.map_err(|e| wrong(e.into()))?)
+            .take(MAX_DOCKERFILE)
             .read_to_string(&mut text)
             .map_err(wrong)?;
         Ok((unpacked, text))

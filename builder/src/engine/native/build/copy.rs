@@ -83,7 +83,7 @@ impl Builder<'_> {
                     heredocs.push_str(&format!(" <<{}", heredoc.name));
                     let content = self.heredoc(state, heredoc)?;
                     let folder = self.own_folder()?;
-                    self.write_file(&folder.join(&heredoc.name), content.as_bytes(), 0o644)?;
+                    self.write_heredoc(&folder, &heredoc.name, &content, 0o644)?;
                     let part = format!("heredoc {} {content}", heredoc.name);
                     (
                         source_of(Tree::Folder(folder), heredoc.name.clone(), false, false),
@@ -165,29 +165,35 @@ impl Builder<'_> {
         Ok(folder)
     }
 
-    pub(super) fn write_file(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
+    /// Writes what a heredoc holds below a folder, under its name: whatever that is, it leads
+    /// nowhere else.
+    pub(super) fn write_heredoc(
+        &self,
+        folder: &Path,
+        name: &str,
+        text: &str,
+        mode: u32,
+    ) -> Result<(), Error> {
         use std::os::unix::fs::PermissionsExt as _;
-        if path
-            .parent()
-            .is_none_or(|folder| path.strip_prefix(folder).is_err())
-            || path.file_name().is_none()
-        {
-            return Err(self.failed(None, format!("{} is no file name", path.display())));
+        let inside = step::clean(Path::new(name));
+        if inside.file_name().is_none() {
+            return Err(self.failed(None, format!("`{name}` is no name of a file")));
         }
+        let path = folder.join(inside);
         let written = path
             .parent()
             .map_or(Ok(()), std::fs::create_dir_all)
-            .and_then(|()| std::fs::write(path, bytes))
-            .and_then(|()| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)))
+            .and_then(|()| std::fs::write(&path, text))
+            .and_then(|()| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)))
             .and_then(|()| {
                 let time = std::time::UNIX_EPOCH
                     + std::time::Duration::from_secs(self.shared.clamp.unsigned_abs());
                 std::fs::File::options()
                     .write(true)
-                    .open(path)?
+                    .open(&path)?
                     .set_modified(time)
             });
-        written.map_err(|e| self.shared.store.error(path, &e))
+        written.map_err(|e| self.shared.store.error(&path, &e))
     }
 }
 

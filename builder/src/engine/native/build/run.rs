@@ -142,8 +142,7 @@ impl Builder<'_> {
             return Ok(state.with_shell(&first.content));
         }
         let folder = self.own_folder()?;
-        let path = folder.join(&first.name);
-        self.write_file(&path, first.content.as_bytes(), 0o755)?;
+        self.write_heredoc(&folder, &first.name, &first.content, 0o755)?;
         mounts.push(Mount {
             target: "/dev/pipes".to_owned(),
             kind: MountKind::Bind {

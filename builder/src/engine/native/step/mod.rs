@@ -20,4 +20,4 @@ pub(super) use launch::{Cancel, Launcher};
 pub(super) use spec::{
     Action, Failure, Mount, MountKind, Owner, Run, Source, Spec, Transfer, Tree,
 };
-pub(super) use tree::{Found, Root};
+pub(super) use tree::{Found, Root, clean};

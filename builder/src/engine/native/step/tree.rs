@@ -185,7 +185,7 @@ pub(super) fn names(folder: BorrowedFd<'_>) -> rustix::io::Result<Vec<OsString>>
 }
 
 /// A path without `.`, `..` and doubled slashes, relative to the root.
-pub(super) fn clean(path: &Path) -> PathBuf {
+pub(in super::super) fn clean(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
     for part in path.components() {
         match part {
