@@ -12,6 +12,7 @@ pub mod model;
 pub mod event;
 pub mod sys;
 pub mod archive;
+pub mod web;
 pub mod debian;
 pub mod dockerfile;
 pub mod catalog;

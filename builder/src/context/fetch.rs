@@ -173,17 +173,7 @@ async fn download(url: &str, sha256: &Digest, file: &Path) -> Result<(), Diagnos
     let (url, expected, file) = (url.to_owned(), sha256.clone(), file.to_path_buf());
     let task =
         tokio::task::spawn_blocking(move || {
-            let agent: ureq::Agent = ureq::Agent::config_builder()
-                .timeout_connect(Some(std::time::Duration::from_secs(30)))
-                .timeout_recv_response(Some(std::time::Duration::from_secs(60)))
-                .user_agent(concat!("kolla/", env!("CARGO_PKG_VERSION")))
-                .tls_config(
-                    ureq::tls::TlsConfig::builder()
-                        .root_certs(ureq::tls::RootCerts::PlatformVerifier)
-                        .build(),
-                )
-                .build()
-                .into();
+            let agent: ureq::Agent = crate::web::agent().build().into();
             let transient = |reason: String| {
                 Diagnostic::new(Class::Transient, format!("cannot download {url}: {reason}"))
             };

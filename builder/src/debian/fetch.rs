@@ -57,12 +57,9 @@ impl Downloads {
     /// Keeps files in `folder`, and those that are not complete in `scratch`, which is on the same
     /// disk. Ends early with an error when `stop` becomes true.
     pub fn new(folder: PathBuf, scratch: PathBuf, stop: Arc<AtomicBool>) -> Self {
-        let agent = ureq::Agent::config_builder()
-            .timeout_connect(Some(Duration::from_secs(30)))
-            .timeout_recv_response(Some(PATIENCE))
+        let agent = crate::web::agent()
             // A file that is compressed is wanted as it is.
             .accept_encoding("identity")
-            .user_agent(concat!("kolla/", env!("CARGO_PKG_VERSION")))
             .build()
             .into();
         Self {

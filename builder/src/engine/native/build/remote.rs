@@ -60,17 +60,7 @@ impl Builder<'_> {
 
     fn fetch(&self, url: &str, path: &std::path::Path) -> Result<(Digest, Option<u64>), Error> {
         use sha2::Digest as _;
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .timeout_connect(Some(std::time::Duration::from_secs(30)))
-            .timeout_recv_response(Some(std::time::Duration::from_secs(60)))
-            .user_agent(concat!("kolla/", env!("CARGO_PKG_VERSION")))
-            .tls_config(
-                ureq::tls::TlsConfig::builder()
-                    .root_certs(ureq::tls::RootCerts::PlatformVerifier)
-                    .build(),
-            )
-            .build()
-            .into();
+        let agent: ureq::Agent = crate::web::agent().build().into();
         let unwell = |reason: String| Error::Connection {
             message: format!("cannot download {url}: {reason}"),
         };
