@@ -110,7 +110,7 @@ impl Made {
         );
         made.manifest = serde_json::to_vec(&serde_json::json!({
             "schemaVersion": 2,
-            "mediaType": media::OCI_MANIFEST,
+            "mediaType": media::MANIFEST,
             "config": {
                 "mediaType": "application/vnd.oci.image.config.v1+json",
                 "digest": config.digest, "size": config.size,
@@ -136,7 +136,7 @@ impl Made {
         let image = Image {
             repository: &Repository::of(reference),
             manifest: &self.manifest,
-            media_type: media::OCI_MANIFEST,
+            media_type: media::MANIFEST,
             blobs: &self.blobs,
             tags: &tags,
         };
@@ -146,7 +146,7 @@ impl Made {
     /// Fetches everything and compares.
     fn check(&self, client: &Client, reference: &Reference) {
         let found = client.manifest(reference).unwrap();
-        assert_eq!(found.media_type, media::OCI_MANIFEST);
+        assert_eq!(found.media_type, media::MANIFEST);
         assert!(found.bytes == self.manifest);
         assert_eq!(client.resolve(reference), Ok(Some(found.digest.clone())));
         let by_digest = client.manifest(&reference.at_digest(found.digest.clone()));
@@ -314,7 +314,7 @@ fn docker_s_own_manifests_and_lists_are_fetched() {
         &format!("docker://{listed}"),
     ]);
     let found = client.manifest(&listed).unwrap();
-    assert_eq!(found.media_type, media::OCI_INDEX);
+    assert_eq!(found.media_type, media::INDEX);
     let json: serde_json::Value = serde_json::from_slice(&found.bytes).unwrap();
     assert_eq!(json["manifests"][0]["digest"], digest.to_string());
     made.check(&client, &listed.at_digest(digest));
@@ -330,7 +330,7 @@ fn index(folder: &Path, made: &Made, digest: &Digest) {
     std::fs::write(blobs.join(digest.hex()), &made.manifest).unwrap();
     let of = |kind: &str, digest: &Digest, size: usize| {
         serde_json::to_vec(&serde_json::json!({
-            "schemaVersion": 2, "mediaType": media::OCI_INDEX,
+            "schemaVersion": 2, "mediaType": media::INDEX,
             "manifests": [{
                 "mediaType": kind, "digest": digest, "size": size,
                 "platform": {"os": "linux", "architecture": "amd64"},
@@ -338,10 +338,10 @@ fn index(folder: &Path, made: &Made, digest: &Digest) {
         }))
         .unwrap()
     };
-    let inner = of(media::OCI_MANIFEST, digest, made.manifest.len());
+    let inner = of(media::MANIFEST, digest, made.manifest.len());
     let inner_digest = Digest::of(&inner);
     std::fs::write(blobs.join(inner_digest.hex()), &inner).unwrap();
-    let outer = of(media::OCI_INDEX, &inner_digest, inner.len());
+    let outer = of(media::INDEX, &inner_digest, inner.len());
     std::fs::write(folder.join("index.json"), outer).unwrap();
     std::fs::write(
         folder.join("oci-layout"),

@@ -230,7 +230,7 @@ fn media_type(header: &str, bytes: &[u8]) -> Result<&'static str, String> {
     if text.schema_version != Some(2) {
         return Err("its schema is not version 2".to_owned());
     }
-    let index = [media::OCI_INDEX, media::DOCKER_LIST].contains(&kind);
+    let index = [media::INDEX, media::DOCKER_INDEX].contains(&kind);
     if (index && text.layers.is_some()) || (!index && text.manifests.is_some()) {
         return Err("it is a manifest and an index at once".to_owned());
     }
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_manifest_is_of_one_kind() {
-        let oci = media::OCI_MANIFEST;
+        let oci = media::MANIFEST;
         let own = |kind: &str| format!(r#"{{"schemaVersion":2,"mediaType":"{kind}","layers":[]}}"#);
         let good = [
             (oci, own(oci)),
@@ -255,13 +255,13 @@ mod tests {
             assert_eq!(media_type(header, text.as_bytes()), Ok(oci), "{text}");
         }
         let bad = [
-            (oci, own(media::OCI_INDEX)),
+            (oci, own(media::INDEX)),
             (
                 oci,
                 r#"{"schemaVersion":2,"layers":[],"manifests":[]}"#.to_owned(),
             ),
             (
-                media::OCI_INDEX,
+                media::INDEX,
                 r#"{"schemaVersion":2,"layers":[]}"#.to_owned(),
             ),
             (oci, r#"{"schemaVersion":1}"#.to_owned()),

@@ -4,12 +4,9 @@ use std::sync::Arc;
 
 use super::super::text::Tail;
 use super::super::{Error, RunRequest, RunResult};
-use super::build::Shared;
+use super::build::{Shared, with_path};
 use super::step::{Action, Cancel, Run, Spec};
 use super::store::Image;
-
-/// Where commands are looked for where the image says nothing.
-const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Runs a container on a throw-away layer over the image's.
 pub(super) fn run(
@@ -26,9 +23,7 @@ pub(super) fn run(
     let scratch = store.scratch()?;
     let config = &image.config.config;
     let mut environment = config.env.clone();
-    if !environment.iter().any(|v| v.starts_with("PATH=")) {
-        environment.push(PATH.to_owned());
-    }
+    with_path(&mut environment);
     let hostname = format!("{:012x}", rand::random::<u64>() >> 16);
     environment.push(format!("HOSTNAME={hostname}"));
     let directory = match config.working_dir.as_str() {

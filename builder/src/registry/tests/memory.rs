@@ -105,7 +105,7 @@ impl Memory {
             return match state.manifests.get(&key) {
                 None => unknown("MANIFEST_UNKNOWN"),
                 Some(bytes) => Reply::new(200, bytes.clone())
-                    .with("Content-Type", media::OCI_MANIFEST)
+                    .with("Content-Type", media::MANIFEST)
                     .with("Docker-Content-Digest", Digest::of(bytes)),
             };
         }

@@ -102,7 +102,7 @@ fn manifest(blobs: &[Blob]) -> Vec<u8> {
         .collect();
     serde_json::to_vec(&serde_json::json!({
         "schemaVersion": 2,
-        "mediaType": media::OCI_MANIFEST,
+        "mediaType": media::MANIFEST,
         "config": {"digest": blobs[0].digest, "size": blobs[0].size, "mediaType": "x"},
         "layers": layers,
     }))
@@ -122,7 +122,7 @@ fn push(
     let image = Image {
         repository,
         manifest: &manifest(blobs),
-        media_type: media::OCI_MANIFEST,
+        media_type: media::MANIFEST,
         blobs,
         tags: &tags,
     };

@@ -19,7 +19,7 @@ fn a_manifest_comes_by_tag_and_by_digest() {
     );
     let client = client();
     let by_tag = client.manifest(&reference(&server, "a:1")).unwrap();
-    assert_eq!(by_tag.media_type, media::OCI_INDEX);
+    assert_eq!(by_tag.media_type, media::INDEX);
     assert_eq!(by_tag.bytes, text);
     assert_eq!(by_tag.digest, Digest::of(text));
     let right = reference(&server, "a").at_digest(Digest::of(text));
@@ -38,7 +38,7 @@ fn a_manifest_has_a_limit() {
     let mut text = br#"{"schemaVersion":2,"x":""#.to_vec();
     text.resize(5 << 20, b'x');
     text.extend(b"\"}");
-    let sized = with_manifest(&text, media::OCI_MANIFEST);
+    let sized = with_manifest(&text, media::MANIFEST);
     let endless = Server::start(move |_| Reply {
         unsized_body: true,
         ..Reply::new(200, text.clone())
@@ -69,7 +69,7 @@ fn a_digest_is_resolved_without_fetching_where_the_registry_says_it() {
         server.lines(),
         ["HEAD /v2/a/manifests/1", "HEAD /v2/a/manifests/2"]
     );
-    let silent = with_manifest(&text, media::OCI_MANIFEST);
+    let silent = with_manifest(&text, media::MANIFEST);
     let found = client.resolve(&reference(&silent, "a:1"));
     assert_eq!(found, Ok(Some(Digest::of(&text))));
 }

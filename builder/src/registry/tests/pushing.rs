@@ -19,7 +19,7 @@ fn an_image_is_sent_and_fetched_again() {
         let image = Image {
             repository: &repository,
             manifest: &manifest(&blobs),
-            media_type: media::OCI_MANIFEST,
+            media_type: media::MANIFEST,
             blobs: &blobs,
             tags: &[Tag::new("1").unwrap(), Tag::new("latest").unwrap()],
         };

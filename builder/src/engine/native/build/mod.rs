@@ -32,6 +32,7 @@ use layer::Pending;
 use state::State;
 
 pub(super) use layer::Packers;
+pub(super) use state::with_path;
 
 /// Fetches an image that is not in the store, and returns it once it is.
 pub(super) type Pull<'a> = &'a dyn Fn(&str, &Platform) -> Result<Arc<super::store::Image>, Error>;
@@ -553,9 +554,7 @@ impl Builder<'_> {
         }
         let mut config = state.config;
         config.labels.extend(self.request.labels.clone());
-        if !config.env.iter().any(|v| v.starts_with("PATH=")) {
-            config.env.insert(0, format!("PATH={}", state::PATH));
-        }
+        state::with_path(&mut config.env);
         if config.working_dir.is_empty() {
             config.working_dir = "/".to_owned();
         }

@@ -4,7 +4,7 @@ use super::super::super::Error;
 use super::super::step::{self, Action, Mount, MountKind, Run, Tree};
 use super::super::store::{Key, Lock};
 use super::Builder;
-use super::state::{PATH, State};
+use super::state::{State, with_path};
 use crate::dockerfile::{self, Base, Command, Instruction, UseKind, Word};
 use crate::model::Digest;
 
@@ -157,11 +157,8 @@ impl Builder<'_> {
 
     /// What a step's command finds in its environment.
     fn environment(&self, state: &State) -> Vec<String> {
-        let mut all = Vec::new();
-        if state.env("PATH").is_none() {
-            all.push(format!("PATH={PATH}"));
-        }
-        all.extend(state.config.env.iter().cloned());
+        let mut all = state.config.env.clone();
+        with_path(&mut all);
         for arg in state.args.iter().filter(|arg| !arg.hidden) {
             let Some(value) = &arg.value else { continue };
             let text = format!("{}={value}", arg.name);

@@ -12,7 +12,14 @@ use crate::oci::spec::{Config, History};
 const SHELL: [&str; 2] = ["/bin/sh", "-c"];
 
 /// Where commands are looked for where `ENV` says nothing else, as in Docker's own images.
-pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Adds the usual `PATH`, in front, where there is none.
+pub(in super::super) fn with_path(env: &mut Vec<String>) {
+    if !env.iter().any(|v| v.starts_with("PATH=")) {
+        env.insert(0, format!("PATH={PATH}"));
+    }
+}
 
 /// The image that a stage has become.
 #[derive(Debug, Clone)]
@@ -90,10 +97,7 @@ impl State {
 
     /// Sets an environment variable of the image, in the place that it had.
     pub(super) fn set_env(&mut self, name: &str, value: &str) {
-        if !self.config.env.iter().any(|v| v.starts_with("PATH=")) {
-            // Where it stands if nobody says otherwise.
-            self.config.env.insert(0, format!("PATH={PATH}"));
-        }
+        with_path(&mut self.config.env);
         for arg in self.args.iter_mut().filter(|arg| arg.name == name) {
             arg.hidden = true;
         }

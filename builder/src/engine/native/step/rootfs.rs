@@ -227,14 +227,7 @@ fn bind(
             // A step may write to what it mounts, but nobody else is to see that.
             Tree::Folder(below) => {
                 let below = relative(below, &spec.snapshots)?;
-                let upper = relative(&folder, &spec.snapshots)?;
-                let marks = if spec.user_marks { ",userxattr" } else { "" };
-                let options = format!(
-                    "lowerdir={below},upperdir={upper}/upper,workdir={upper}/work,volatile{marks}"
-                );
-                std::env::set_current_dir(&spec.snapshots)
-                    .map_err(|e| Failure::system("cannot enter the layers' folder", &e))?;
-                mount_overlay(kernel, &options, &folder.join("root"), 1)?;
+                overlay(kernel, spec, &[below], &folder)?;
             }
         }
         open_folder(&folder.join("root"))?

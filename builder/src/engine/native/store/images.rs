@@ -10,11 +10,10 @@ use std::sync::Arc;
 use super::super::super::{Error, StoredImage};
 use super::{Layer, Lock, Store};
 use crate::model::{Digest, ImageId, Reference};
-use crate::oci::spec::{Descriptor, ImageConfig, Index, Manifest, PlatformFields, media};
-
-/// The annotation of a manifest's descriptor that holds its name (OCI image specification,
-/// `annotations.md`). Here it is the whole reference.
-const NAME: &str = "org.opencontainers.image.ref.name";
+// A name is a whole reference here.
+use crate::oci::spec::{
+    Descriptor, ImageConfig, Index, Manifest, PlatformFields, REF_NAME as NAME, media,
+};
 
 /// An image and its references.
 pub(in super::super) type Named = (Arc<Image>, Vec<String>);
@@ -86,7 +85,7 @@ impl Store {
         if !marker.exists() {
             self.write(&marker, br#"{"imageLayoutVersion":"1.0.0"}"#)?;
         }
-        self.edit(|_| Ok(()))
+        self.edit(|_| ())
     }
 
     fn index_path(&self) -> PathBuf {
@@ -126,17 +125,17 @@ impl Store {
     }
 
     /// Changes the index, one at a time.
-    fn edit<T>(&self, change: impl FnOnce(&mut Index) -> Result<T, Error>) -> Result<T, Error> {
+    fn edit(&self, change: impl FnOnce(&mut Index)) -> Result<(), Error> {
         let lock = self.folder.join("index.lock");
         let _lock = Lock::exclusive(&lock).map_err(|e| self.error(&lock, &e))?;
         let before = self.index()?;
         let mut index = Index::clone(&before);
-        let result = change(&mut index)?;
+        change(&mut index);
         if index != *before || !self.index_path().exists() {
             let bytes = index.to_bytes().map_err(|e| broken(&e))?;
             self.write(&self.index_path(), &bytes)?;
         }
-        Ok(result)
+        Ok(())
     }
 
     fn read(&self, descriptor: &Descriptor) -> Result<Arc<Image>, Error> {
@@ -288,14 +287,11 @@ impl Store {
             .annotations
             .insert(NAME.to_owned(), reference.to_owned());
         self.edit(|index| {
-            index
-                .manifests
-                .retain(|d| d.annotations.get(NAME).is_none_or(|name| name != reference));
+            forget(index, reference);
             index.manifests.push(descriptor);
             index
                 .manifests
                 .sort_by(|a, b| a.annotations.get(NAME).cmp(&b.annotations.get(NAME)));
-            Ok(())
         })
     }
 
@@ -310,16 +306,15 @@ impl Store {
 
     /// Takes a reference away.
     pub(in super::super) fn untag(&self, reference: &Reference) -> Result<(), Error> {
-        let reference = reference.to_string();
-        self.edit(|index| {
-            index.manifests.retain(|d| {
-                d.annotations
-                    .get(NAME)
-                    .is_none_or(|name| *name != reference)
-            });
-            Ok(())
-        })
+        self.edit(|index| forget(index, &reference.to_string()))
     }
+}
+
+/// Takes a name from the image that has it.
+fn forget(index: &mut Index, reference: &str) {
+    index
+        .manifests
+        .retain(|d| d.annotations.get(NAME).is_none_or(|name| name != reference));
 }
 
 fn broken(error: &crate::oci::Error) -> Error {
