@@ -35,7 +35,13 @@ pub(super) enum Scope<'a> {
     Push(&'a Repository),
 }
 
-impl Scope<'_> {
+impl<'a> Scope<'a> {
+    pub(super) fn repository(self) -> &'a Repository {
+        match self {
+            Self::Pull(repository) | Self::Push(repository) => repository,
+        }
+    }
+
     fn text(self) -> String {
         match self {
             Self::Pull(repository) => format!("repository:{}:pull", repository.path()),

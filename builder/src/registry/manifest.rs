@@ -38,7 +38,8 @@ impl Client {
     pub fn manifest(&self, reference: &Reference) -> Result<Manifest, Error> {
         let repository = Repository::of(reference);
         retrying(&self.shared.options, || {
-            let answer = self.ask_manifest(&repository, reference, Method::GET)?;
+            let scope = Scope::Pull(&repository);
+            let answer = self.ask_manifest(scope, &name(reference), Method::GET)?;
             self.read_manifest(&repository, reference, answer)
         })
     }
@@ -51,7 +52,7 @@ impl Client {
     pub fn resolve(&self, reference: &Reference) -> Result<Option<Digest>, Error> {
         let repository = Repository::of(reference);
         let asked = retrying(&self.shared.options, || {
-            self.ask_manifest(&repository, reference, Method::HEAD)
+            self.ask_manifest(Scope::Pull(&repository), &name(reference), Method::HEAD)
         });
         let answer = match asked {
             Ok(answer) => answer,
@@ -72,13 +73,24 @@ impl Client {
         }
     }
 
-    fn ask_manifest(
+    /// Whether a repository that is pushed to has this manifest.
+    pub(super) fn has_manifest(
         &self,
         repository: &Repository,
-        reference: &Reference,
-        method: Method,
-    ) -> Result<Answer, Error> {
-        let name = name(reference);
+        digest: &Digest,
+    ) -> Result<bool, Error> {
+        let asked = retrying(&self.shared.options, || {
+            self.ask_manifest(Scope::Push(repository), &digest.to_string(), Method::HEAD)
+        });
+        match asked {
+            Ok(_) => Ok(true),
+            Err(Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn ask_manifest(&self, scope: Scope<'_>, name: &str, method: Method) -> Result<Answer, Error> {
+        let repository = scope.repository();
         let path = format!("manifests/{name}");
         let mut headers = HeaderMap::new();
         for media_type in media::MANIFESTS {
@@ -86,7 +98,7 @@ impl Client {
         }
         let call = Call {
             repository,
-            scopes: &[Scope::Pull(repository)],
+            scopes: &[scope],
             method,
             target: Target::Path(&path),
             headers,

@@ -28,6 +28,21 @@ pub struct Image<'a> {
     pub tags: &'a [Tag],
 }
 
+impl<'a> Image<'a> {
+    fn distinct_blobs(&self) -> Vec<&'a Blob> {
+        let mut seen = BTreeSet::new();
+        let blobs = self.blobs.iter();
+        blobs.filter(|blob| seen.insert(&blob.digest)).collect()
+    }
+
+    /// Bytes of the blobs and the manifest.
+    fn total(&self) -> u64 {
+        let manifest = self.manifest.len() as u64;
+        let sizes = self.distinct_blobs().into_iter().map(|blob| blob.size);
+        sizes.fold(manifest, u64::saturating_add)
+    }
+}
+
 /// Pushes images, many at once from as many threads. A blob that several of them share is sent to a
 /// registry once, and mounted from there by the others.
 #[derive(Debug)]
@@ -55,9 +70,10 @@ impl Pusher {
         }
     }
 
-    /// Sends what is missing of an image: blobs in parallel, then the manifest by its digest, then
-    /// its tags in their order, so that a tag never names what is not there. `progress` gets bytes
-    /// done and in all, from several threads; the first may go back when a blob is sent anew.
+    /// Sends what is missing of an image: blobs in parallel, then the manifest by its tags in their
+    /// order, or by its digest where it has none, so that a tag never names what is not there.
+    /// `progress` gets bytes done and in all, from several threads; the first may go back when a blob
+    /// is sent anew.
     ///
     /// # Errors
     /// The first failure; what was sent before stays in the registry.
@@ -72,38 +88,40 @@ impl Pusher {
             self.client
                 .put_manifest(image.repository, name, image.media_type, image.manifest)
         };
-        let total = self.blobs(image, content, progress)?;
-        match put(&digest.to_string()) {
-            Err(error) if names_unknown_blob(&error) => {
-                self.forget(image);
-                self.blobs(image, content, progress)?;
-                put(&digest.to_string())?;
-            }
-            other => other?,
+        let total = image.total();
+        // Who has a manifest has its blobs, or says so when it gets the manifest anew.
+        if self.client.has_manifest(image.repository, &digest)? {
+            self.remember(image);
+        } else {
+            self.blobs(image, content, progress)?;
         }
-        progress(total, total);
-        for tag in image.tags {
-            put(tag.as_str())?;
+        let names: Vec<String> = match image.tags {
+            [] => vec![digest.to_string()],
+            tags => tags.iter().map(Tag::to_string).collect(),
+        };
+        for (index, name) in names.iter().enumerate() {
+            match put(name) {
+                Err(error) if index == 0 && names_unknown_blob(&error) => {
+                    self.forget(image);
+                    self.blobs(image, content, progress)?;
+                    put(name)?;
+                }
+                other => other?,
+            }
+            progress(total, total);
         }
         Ok(digest)
     }
 
-    /// Sends the blobs, and returns the bytes of all and the manifest.
+    /// Sends the blobs.
     fn blobs(
         &self,
         image: &Image<'_>,
         content: &dyn Content,
         progress: &(dyn Fn(u64, u64) + Sync),
-    ) -> Result<u64, Error> {
-        let mut seen = BTreeSet::new();
-        let blobs: Vec<&Blob> = image
-            .blobs
-            .iter()
-            .filter(|blob| seen.insert(&blob.digest))
-            .collect();
-        let manifest = image.manifest.len() as u64;
-        let sizes = blobs.iter().map(|blob| blob.size);
-        let total = sizes.fold(manifest, u64::saturating_add);
+    ) -> Result<(), Error> {
+        let blobs = image.distinct_blobs();
+        let total = image.total();
         let moved: Vec<AtomicU64> = blobs.iter().map(|_| AtomicU64::new(0)).collect();
         let report = |index: usize, bytes: u64| {
             if moved[index].swap(bytes, Ordering::Relaxed) != bytes {
@@ -141,8 +159,17 @@ impl Pusher {
                 result = result.and(ended);
             }
             result
-        })?;
-        Ok(total)
+        })
+    }
+
+    /// The repository has every blob of this image.
+    fn remember(&self, image: &Image<'_>) {
+        let mut known = lock(&self.known);
+        for blob in image.blobs {
+            let key = (image.repository.authority().to_owned(), blob.digest.clone());
+            let repositories = &mut known.entry(key).or_default().have;
+            repositories.insert(image.repository.clone());
+        }
     }
 
     /// What was known to be there is not any more: the registry was tidied up meanwhile.

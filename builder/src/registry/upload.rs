@@ -106,8 +106,12 @@ impl Setback {
 }
 
 impl Upload<'_> {
-    /// Looks for the blob, mounts it or sends it.
+    /// Mounts the blob, or looks for it and sends it. A mount comes first where it may be had: it says
+    /// in one request what a look and a mount would say in two.
     pub(super) fn run(&self) -> Result<Delivery, Error> {
+        if self.from.is_some() {
+            return self.send();
+        }
         let mut backoff = Backoff::new(&self.client.shared.options);
         loop {
             match self.present() {
@@ -185,7 +189,12 @@ impl Upload<'_> {
                 Ok(answer) if answer.status() == 201 => return Ok(State::Done(Delivery::Mounted)),
                 // It does not mount, and has opened an upload instead.
                 Ok(answer) if answer.status() == 202 => {
-                    return self.opened(&answer).map_err(failed);
+                    let session = self.opened(&answer).map_err(failed)?;
+                    if self.present().map_err(failed)? {
+                        self.abandon(&session);
+                        return Ok(State::Done(Delivery::Present));
+                    }
+                    return Ok(State::Open(session));
                 }
                 Ok(answer) => match self.client.failure(&call, answer) {
                     error if error.is_transient() => return Err(failed(error)),
@@ -201,13 +210,21 @@ impl Upload<'_> {
         let call = self.call(&scopes, Method::POST, target, Payload::Bytes(b""));
         let answer = self.client.exchange(&call).map_err(failed)?;
         match answer.status() {
-            202 => self.opened(&answer).map_err(failed),
+            202 => self.opened(&answer).map(State::Open).map_err(failed),
             201 => Ok(State::Done(Delivery::Sent)),
             _ => Err(failed(self.client.failure(&call, answer))),
         }
     }
 
-    fn opened(&self, answer: &Answer) -> Result<State, Error> {
+    /// Tells the registry that nothing comes any more. One that does not listen forgets it by itself.
+    fn abandon(&self, session: &Session) {
+        let scopes = [Scope::Push(self.repository)];
+        let target = Target::Url(&session.url);
+        let call = self.call(&scopes, Method::DELETE, target, Payload::None);
+        let _ = self.client.exchange(&call);
+    }
+
+    fn opened(&self, answer: &Answer) -> Result<Session, Error> {
         let Some(location) = answer.header(LOCATION) else {
             return Err(Error::protocol(
                 self.repository,
@@ -218,14 +235,14 @@ impl Upload<'_> {
         let least = answer
             .header("oci-chunk-min-length")
             .and_then(|length| length.trim().parse().ok());
-        Ok(State::Open(Session {
+        Ok(Session {
             url: self
                 .client
                 .resolve_location(self.repository, answer, location)?,
             offset: 0,
             least: least.unwrap_or(0),
             resumed: false,
-        }))
+        })
     }
 
     pub(super) fn call<'c>(

@@ -33,7 +33,7 @@ pub(super) struct State {
     pub(super) blobs: BTreeMap<(String, String), Vec<u8>>,
     /// By repository and tag or digest.
     pub(super) manifests: BTreeMap<(String, String), Vec<u8>>,
-    uploads: BTreeMap<String, Vec<u8>>,
+    pub(super) uploads: BTreeMap<String, Vec<u8>>,
     /// Blobs sent to the end, with repetitions.
     pub(super) sent: Vec<String>,
     pub(super) mounted: usize,
@@ -123,11 +123,11 @@ impl Memory {
         let digest = Digest::of(&request.body).to_string();
         if name.contains(':') {
             assert_eq!(name, digest);
-        } else {
-            let by_digest = (repository.to_owned(), digest.clone());
-            assert!(state.manifests.contains_key(&by_digest), "a tag came first");
         }
-        state.manifests.insert(key, request.body.clone());
+        for name in [name, &digest] {
+            let key = (repository.to_owned(), name.to_owned());
+            state.manifests.insert(key, request.body.clone());
+        }
         Reply::new(201, "").with("Docker-Content-Digest", digest)
     }
 
@@ -150,6 +150,10 @@ impl Memory {
             return self.at(request, Reply::new(202, ""), repository, &id);
         }
         assert_eq!(request.query("state"), Some("a/b c"), "the query was kept");
+        if request.method == "DELETE" {
+            state.uploads.remove(id);
+            return Reply::new(204, "");
+        }
         let Some(bytes) = state.uploads.get_mut(id) else {
             return unknown("BLOB_UPLOAD_UNKNOWN");
         };

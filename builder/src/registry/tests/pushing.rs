@@ -30,13 +30,12 @@ fn an_image_is_sent_and_fetched_again() {
             .unwrap();
         let lines = server.lines();
         let ends = [
-            format!("PUT /v2/team/a/manifests/{digest}"),
-            "PUT /v2/team/a/manifests/1".to_owned(),
-            "PUT /v2/team/a/manifests/latest".to_owned(),
+            "PUT /v2/team/a/manifests/1",
+            "PUT /v2/team/a/manifests/latest",
         ];
-        assert_eq!(lines[lines.len() - 3..], ends);
-        for tag in ["1", "latest"] {
-            let found = client.manifest(&reference(&server, &format!("team/a:{tag}")));
+        assert_eq!(lines[lines.len() - 2..], ends);
+        for name in [":1", ":latest", &format!("@{digest}")] {
+            let found = client.manifest(&reference(&server, &format!("team/a{name}")));
             assert_eq!(found.unwrap().bytes, image.manifest);
         }
         for blob in &blobs {
@@ -65,7 +64,33 @@ fn what_is_there_is_not_sent() {
     assert_eq!(store.opened(), 1);
     let before = server.lines().len();
     push(&pusher, &repository, &blobs, &store, &["2"]).unwrap();
-    assert_eq!(server.lines().len() - before, 2, "only the manifest, twice");
+    let digest = Digest::of(&manifest(&blobs));
+    let lines = [
+        format!("HEAD /v2/a/manifests/{digest}"),
+        "PUT /v2/a/manifests/2".to_owned(),
+    ];
+    assert_eq!(server.lines()[before..], lines);
+}
+
+#[test]
+fn what_is_there_is_not_sent_to_a_registry_that_does_not_mount() {
+    let memory = Memory::new(Habits {
+        never_mounts: true,
+        ..Habits::default()
+    });
+    let mut store = Store::default();
+    let blobs = [store.add(noise(9, 1))];
+    for path in ["a", "b"] {
+        memory.put(path, &store.blobs[&blobs[0].digest]);
+    }
+    let server = memory.serve();
+    let pusher = Pusher::new(client());
+    for path in ["a", "b"] {
+        push(&pusher, &repository(&server, path), &blobs, &store, &["1"]).unwrap();
+    }
+    assert_eq!(store.opened(), 0);
+    let state = memory.state.lock().unwrap();
+    assert!(state.uploads.is_empty(), "an upload was left open");
 }
 
 #[test]
