@@ -13,6 +13,7 @@ pub mod event;
 pub mod sys;
 pub mod archive;
 pub mod web;
+pub mod process;
 pub mod debian;
 pub mod dockerfile;
 pub mod catalog;

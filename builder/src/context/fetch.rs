@@ -1,22 +1,17 @@
 //! Sources from elsewhere: fetched once, checked, and kept in the cache.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 
 use crate::catalog::{Bootstrap, Origin, SourceDefinition};
 use crate::debian::{self, Mirrors};
 use crate::event::{Event, Sink};
 use crate::model::{Class, Diagnostic, Digest, Platform};
-
-/// How long a tool that was told to end has for taking its mounts and files away: ten seconds.
-const TIDYING_TURNS: u32 = 500;
-const TIDYING_TURN: std::time::Duration = std::time::Duration::from_millis(20);
+use crate::process;
 
 /// The largest download taken, in bytes: more is a mistake or an attack.
 const MAX_DOWNLOAD: u64 = 8 << 30;
@@ -314,63 +309,33 @@ async fn git(url: &str, commit: &str, scratch: &Path, file: &Path) -> Result<(),
     run(archive, "git", missing, failed(&what)).await
 }
 
-/// Runs a tool to its end in a process group of its own. When the future is dropped the group is
-/// asked to end, so that the tool can take its temporary files and mounts away.
+/// Runs a tool to its end; when the future is dropped it is asked to end, so that it can take its
+/// temporary files away.
 async fn run(
-    mut command: Command,
+    command: Command,
     name: &str,
     missing: &str,
     failed: impl FnOnce(&str) -> Diagnostic,
 ) -> Result<(), Diagnostic> {
-    struct Group(Option<rustix::process::Pid>);
-    impl Drop for Group {
-        fn drop(&mut self) {
-            use rustix::process::{Signal, WaitOptions, kill_process_group, waitpid};
-            let Some(pid) = self.0 else {
-                return;
-            };
-            if kill_process_group(pid, Signal::TERM).is_ok() {
-                // Its temporary files are below a folder that is removed next.
-                for _ in 0..TIDYING_TURNS {
-                    match waitpid(Some(pid), WaitOptions::NOHANG) {
-                        Ok(None) => std::thread::sleep(TIDYING_TURN),
-                        _ => return,
-                    }
-                }
+    let mut output = String::new();
+    let mut keep = |line: &str| {
+        output.push_str(line);
+        output.push('\n');
+    };
+    let status = process::run(command, &mut keep)
+        .await
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                Diagnostic::environment(format!("{name} is not installed")).hint(missing)
             }
-        }
+            _ => Diagnostic::environment(format!("cannot run {name}: {error}")),
+        })?;
+    if status.success() {
+        return Ok(());
     }
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .env("LC_ALL", "C")
-        .process_group(0);
-    let not_installed =
-        || Diagnostic::environment(format!("{name} is not installed")).hint(missing);
-    let mut child = command.spawn().map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => not_installed(),
-        _ => Diagnostic::environment(format!("cannot start {name}: {error}")),
-    })?;
-    let pid = child.id().and_then(|id| i32::try_from(id).ok());
-    let mut group = Group(pid.and_then(rustix::process::Pid::from_raw));
-    let mut output = Vec::new();
-    if let Some(stderr) = child.stderr.take() {
-        let mut stderr = stderr.take(1 << 20);
-        let _ = stderr.read_to_end(&mut output).await;
-    }
-    let status = child.wait().await;
-    group.0 = None;
-    let output = String::from_utf8_lossy(&output);
-    match status {
-        Ok(status) if status.success() => Ok(()),
-        Ok(_) => {
-            let lines: Vec<&str> = output.lines().filter(|l| !l.trim().is_empty()).collect();
-            let tail = &lines[lines.len().saturating_sub(8)..];
-            Err(tail.iter().fold(failed(&output), |problem, line| {
-                problem.note((*line).to_owned())
-            }))
-        }
-        Err(error) => Err(Diagnostic::environment(format!("{name} stopped: {error}"))),
-    }
+    let lines: Vec<&str> = output.lines().filter(|l| !l.trim().is_empty()).collect();
+    let tail = &lines[lines.len().saturating_sub(8)..];
+    Err(tail.iter().fold(failed(&output), |problem, line| {
+        problem.note((*line).to_owned())
+    }))
 }
