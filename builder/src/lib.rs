@@ -15,6 +15,7 @@ pub mod archive;
 pub mod web;
 pub mod process;
 pub mod debian;
+pub mod cargo;
 pub mod dockerfile;
 pub mod catalog;
 pub mod render;

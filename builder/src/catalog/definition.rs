@@ -3,6 +3,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::cargo::Program;
 use crate::debian::Variant;
 use crate::model::{Digest, ImageName, ServiceName, Source};
 
@@ -175,6 +176,8 @@ pub enum Origin {
     },
     /// A root file system made from a distribution's archive, as a tar.
     Bootstrap(Bootstrap),
+    /// A program compiled from a crate of the fleet's repository.
+    Crate(Box<Program>),
 }
 
 /// A root file system to be made from a distribution's signed archive.

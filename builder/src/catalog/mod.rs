@@ -5,6 +5,7 @@
 
 mod bootstrap;
 mod definition;
+mod program;
 mod service;
 pub mod toml;
 mod tree;
@@ -25,6 +26,7 @@ use crate::model::{
     Diagnostic, Diagnostics, Digest, ImageName, Location, ServiceName, Source, did_you_mean,
 };
 use bootstrap::bootstrap;
+use program::program;
 use service::{ImageTable, ServiceFile, SourceTable};
 use tree::Tree;
 
@@ -80,7 +82,7 @@ impl Catalog {
         }
         let mut images = BTreeMap::new();
         let found = if defined {
-            load_services(&tree)
+            load_services(root, &tree)
         } else {
             load_plain(root, &tree)
         };
@@ -284,7 +286,7 @@ fn load_plain(root: &Path, tree: &Tree) -> Result<Vec<ImageDefinition>, Diagnost
     problems.or_ok(images)
 }
 
-fn load_services(tree: &Tree) -> Result<Vec<ImageDefinition>, Diagnostics> {
+fn load_services(root: &Path, tree: &Tree) -> Result<Vec<ImageDefinition>, Diagnostics> {
     let services: BTreeSet<&str> = below(tree, "services")
         .filter_map(|(path, _)| path.split_once('/').map(|(service, _)| service))
         .collect();
@@ -292,7 +294,7 @@ fn load_services(tree: &Tree) -> Result<Vec<ImageDefinition>, Diagnostics> {
         .into_iter()
         .collect::<Vec<_>>()
         .par_iter()
-        .map(|service| load_service(tree, service))
+        .map(|service| load_service(root, tree, service))
         .collect();
     let mut problems = Diagnostics::default();
     let mut images = Vec::new();
@@ -302,7 +304,11 @@ fn load_services(tree: &Tree) -> Result<Vec<ImageDefinition>, Diagnostics> {
     problems.or_ok(images)
 }
 
-fn load_service(tree: &Tree, service: &str) -> Result<Vec<ImageDefinition>, Diagnostics> {
+fn load_service(
+    root: &Path,
+    tree: &Tree,
+    service: &str,
+) -> Result<Vec<ImageDefinition>, Diagnostics> {
     let folder = format!("services/{service}");
     let folders: BTreeSet<&str> = below(tree, &folder)
         .filter_map(|(path, _)| {
@@ -359,6 +365,7 @@ fn load_service(tree: &Tree, service: &str) -> Result<Vec<ImageDefinition>, Diag
         }
     }
     let scope = Scope {
+        root,
         tree,
         source: &source,
         folder: definition.disk.parent().unwrap_or(Path::new(".")),
@@ -398,6 +405,8 @@ fn load_service(tree: &Tree, service: &str) -> Result<Vec<ImageDefinition>, Diag
 
 /// What the images of one service share.
 struct Scope<'a> {
+    /// The fleet's root.
+    root: &'a Path,
     tree: &'a Tree,
     source: &'a Source,
     /// The folder that `service.toml` is in.
@@ -426,7 +435,7 @@ impl Scope<'_> {
         }
         let mut sources: Vec<SourceDefinition> = Vec::new();
         for entry in table.sources {
-            let parsed = source_definition(self.source, self.folder, &entry);
+            let parsed = source_definition(self.source, self.root, self.folder, &entry);
             sources.extend(problems.take(parsed));
         }
         let mut vars = self.vars.clone();
@@ -477,6 +486,7 @@ fn check_package(package: &Spanned<String>, source: &Source) -> Result<(), Diagn
 
 fn source_definition(
     source: &Source,
+    root: &Path,
     service_folder: &Path,
     entry: &Spanned<SourceTable>,
 ) -> Result<SourceDefinition, Diagnostic> {
@@ -502,10 +512,11 @@ fn source_definition(
         table.git.is_some(),
         table.local.is_some(),
         table.bootstrap.is_some(),
+        table.program.is_some(),
     ];
     if given.iter().filter(|g| **g).count() != 1 {
         return Err(Diagnostic::definition(
-            "a source has exactly one of `url`, `git`, `local` and `bootstrap`",
+            "a source has exactly one of `url`, `git`, `local`, `bootstrap` and `crate`",
         )
         .at(here)
         .hint("docs/definitions.md shows one of each"));
@@ -562,6 +573,8 @@ fn source_definition(
         Origin::Local { path }
     } else if let Some(table) = &table.bootstrap {
         Origin::Bootstrap(bootstrap(table.get_ref(), source, service_folder)?)
+    } else if let Some(table) = &table.program {
+        Origin::Crate(Box::new(program(table, source, root)?))
     } else {
         return Err(Diagnostic::definition("a source has exactly one origin").at(here));
     };

@@ -52,6 +52,15 @@ pub(super) struct SourceTable {
     pub(super) commit: Option<Spanned<String>>,
     pub(super) local: Option<Spanned<String>>,
     pub(super) bootstrap: Option<Spanned<BootstrapTable>>,
+    #[serde(rename = "crate")]
+    pub(super) program: Option<CrateTable>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CrateTable {
+    pub(super) path: Spanned<String>,
+    pub(super) bin: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

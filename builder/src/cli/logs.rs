@@ -54,16 +54,22 @@ impl Logs {
         path.exists().then_some(path)
     }
 
-    /// The step that an image was at, and the last lines of its log.
-    pub(super) fn tail(&self, image: &ImageName) -> (String, Vec<String>) {
-        self.open
-            .lock()
-            .ok()
-            .and_then(|open| {
-                let log = open.get(image)?;
-                Some((log.step.clone(), log.tail.iter().cloned().collect()))
-            })
-            .unwrap_or_default()
+    /// The last lines of an image's log, below a line that says which step they are of; nothing where
+    /// it has none.
+    pub(super) fn end(&self, image: &ImageName) -> String {
+        let Ok(open) = self.open.lock() else {
+            return String::new();
+        };
+        let Some(log) = open.get(image).filter(|log| !log.tail.is_empty()) else {
+            return String::new();
+        };
+        let of = match log.step.as_str() {
+            // Its sources come before the first step.
+            "" => "the end of its log".to_owned(),
+            step => format!("the end of the log of {step}"),
+        };
+        let lines = log.tail.iter().map(|line| format!("    {line}\n"));
+        format!("{image}: {of}\n{}", lines.collect::<String>())
     }
 
     fn line(&self, image: &ImageName, line: &str, step: Option<String>) {

@@ -17,6 +17,7 @@ mod progress;
 mod rootless;
 mod settings;
 mod timing;
+mod toolchain;
 mod version;
 
 use std::collections::BTreeMap;
@@ -155,7 +156,9 @@ fn run(cli: &Cli, environment: &Environment, console: &Console) -> Result<Ending
         Command::Check => commands::check::run(&settings, console),
         Command::List(args) => commands::list::run(args, &settings, console),
         Command::Graph(args) => commands::graph::run(args, &settings, console),
-        Command::Render(args) => in_runtime(commands::render::run(args, &settings, console)),
+        Command::Render(args) => {
+            in_runtime(commands::render::run(args, &settings, environment, console))
+        }
         Command::Plan(args) => {
             in_runtime(commands::plan::run(args, &settings, environment, console))
         }

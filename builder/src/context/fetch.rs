@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use tokio::process::Command;
+use tokio::sync::Mutex;
 
+use crate::cargo::Toolchain;
 use crate::catalog::{Bootstrap, Origin, SourceDefinition};
 use crate::debian::{self, Mirrors};
 use crate::event::{Event, Sink};
-use crate::model::{Class, Diagnostic, Digest, Platform};
+use crate::model::{Class, Diagnostic, Digest, ImageName, Platform};
 use crate::process;
 
 /// The largest download taken, in bytes: more is a mistake or an attack.
@@ -21,40 +23,54 @@ const MAX_DOWNLOAD: u64 = 8 << 30;
 pub struct Fetcher {
     folder: PathBuf,
     mirrors: Option<Mirrors>,
+    toolchain: Option<Toolchain>,
     platform: Platform,
     now: SystemTime,
+    /// Programs are compiled one after the other: one compilation takes all CPUs, and images that need
+    /// the same program wait for it.
+    compiling: Arc<Mutex<()>>,
 }
 
 impl Fetcher {
     /// Keeps what it fetches in `folder`. `mirrors` are the archives that a root file system is
-    /// bootstrapped from, and `now` the time at which their signatures must be valid.
+    /// bootstrapped from, `now` the time at which their signatures must be valid, and `toolchain` what
+    /// programs are compiled with.
     pub fn new(
         folder: impl Into<PathBuf>,
         mirrors: Option<Mirrors>,
+        toolchain: Option<Toolchain>,
         platform: Platform,
         now: SystemTime,
     ) -> Self {
         Self {
             folder: folder.into(),
             mirrors,
+            toolchain,
             platform,
             now,
+            compiling: Arc::default(),
         }
     }
 
-    /// The file that a source is, fetched now unless it is there already. With `anew`, what a
+    /// The file that a source of an image is, fetched now unless it is there already. With `anew`, what a
     /// distribution's archive holds now is fetched in any case; of all other sources the content is
     /// known beforehand.
     ///
     /// # Errors
-    /// Transient where the network is at fault, environment where a tool is missing or fails, and
-    /// definition where what arrives is not what was declared.
+    /// Transient where the network is at fault, environment where a tool is missing or fails,
+    /// definition where what arrives is not what was declared, and build where a program does not
+    /// compile.
     pub async fn fetch(
         &self,
+        image: &ImageName,
         source: &SourceDefinition,
         anew: bool,
         sink: &dyn Sink,
     ) -> Result<PathBuf, Diagnostic> {
+        let placed = |problem: Diagnostic| match problem.location() {
+            Some(_) => problem,
+            None => problem.at(source.declared.clone()),
+        };
         let path = self.folder.join(match &source.origin {
             Origin::Url { sha256, .. } => format!("url-{}", sha256.hex()),
             Origin::Git { commit, .. } => format!("git-{commit}.tar"),
@@ -66,8 +82,16 @@ impl Fetcher {
                     &Digest::of(key).hex()[..16]
                 )
             }
+            Origin::Crate(program) => {
+                let key = program.key(self.toolchain.as_ref(), &self.platform);
+                format!("crate-{}", key.await.map_err(placed)?)
+            }
             Origin::Local { path } => return Ok(path.clone()),
         });
+        let _turn = match &source.origin {
+            Origin::Crate(_) => Some(self.compiling.lock().await),
+            _ => None,
+        };
         if path.exists() && !(anew && matches!(source.origin, Origin::Bootstrap(_))) {
             return Ok(path);
         }
@@ -84,13 +108,22 @@ impl Fetcher {
             Origin::Url { url, sha256 } => download(url, sha256, &file).await,
             Origin::Git { url, commit } => git(url, commit, partial.path(), &file).await,
             Origin::Bootstrap(bootstrap) => self.bootstrap(bootstrap, partial.path(), &file).await,
+            Origin::Crate(program) => {
+                let line = |line: &str| {
+                    sink.emit(Event::Log {
+                        image: image.clone(),
+                        line: line.to_owned(),
+                    });
+                };
+                let (toolchain, scratch) = (self.toolchain.as_ref(), partial.path());
+                program
+                    .compile(toolchain, &self.platform, scratch, &file, &line)
+                    .await
+            }
             Origin::Local { .. } => Ok(()),
         };
         sink.emit(Event::Prepared { what });
-        fetched.map_err(|problem| match problem.location() {
-            Some(_) => problem,
-            None => problem.at(source.declared.clone()),
-        })?;
+        fetched.map_err(placed)?;
         std::fs::rename(&file, &path).map_err(|e| self.cache_error(&e))?;
         Ok(path)
     }
@@ -160,6 +193,7 @@ fn describe(origin: &Origin) -> String {
             format!("fetching {} of {url}", &commit[..12.min(commit.len())])
         }
         Origin::Bootstrap(bootstrap) => format!("bootstrapping {}", bootstrap.suite),
+        Origin::Crate(program) => format!("compiling {}", program.name()),
         Origin::Local { path } => format!("reading {}", path.display()),
     }
 }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 pub use fetch::Fetcher;
 
 use crate::archive::{Body, Entry, EntryKind, TarReader, digest_of, leads_out};
+use crate::cargo;
 use crate::catalog::{FileKind, Origin, SourceDefinition};
 use crate::graph::Node;
 use crate::model::{Diagnostic, Diagnostics, Digest, Location, Source, did_you_mean};
@@ -58,10 +59,13 @@ pub struct Assembly {
 /// One file of a context as an input of the fingerprint.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct FileInput {
-    /// "file", "executable", "link", "directory", "url", "git", "bootstrap".
+    /// "file", "executable", "link", "directory", "url", "git", "bootstrap", "crate".
     pub kind: String,
     /// A digest, a link's text, a commit or a declaration: what the content is.
     pub content: String,
+    /// What a program is compiled from, of which the content is the digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_from: Option<cargo::Inputs>,
 }
 
 impl Assembly {
@@ -122,6 +126,7 @@ impl Assembly {
         let input = |kind: &str, content: String| FileInput {
             kind: kind.to_owned(),
             content,
+            made_from: None,
         };
         let files = self.files.iter().map(|(path, kind)| {
             let value = match kind {
@@ -147,6 +152,10 @@ impl Assembly {
                     "bootstrap",
                     serde_json::to_string(bootstrap).unwrap_or_default(),
                 ),
+                Origin::Crate(program) => FileInput {
+                    made_from: Some(program.inputs().clone()),
+                    ..input("crate", program.inputs().digest().to_string())
+                },
                 Origin::Local { path } => input("local", path.display().to_string()),
             };
             (source.to.clone(), value)
@@ -179,7 +188,7 @@ impl Assembly {
             files.insert(
                 source.to.clone(),
                 EntryKind::File {
-                    executable: false,
+                    executable: matches!(source.origin, Origin::Crate(_)),
                     body,
                 },
             );

@@ -16,10 +16,26 @@ pub enum Change {
         /// The same as it is now; none where lines were taken away.
         after: Option<String>,
     },
-    /// A file of the context.
+    /// A file of the context, or of the crate of a program in it.
     File {
-        /// Its path in the context.
+        /// Its path in the context; for a crate's, below the fleet's root.
         path: String,
+        /// What happened to it.
+        how: How,
+    },
+    /// A package that a program's crate needs.
+    Dependency {
+        /// Its name.
+        name: String,
+        /// What happened to it.
+        how: How,
+    },
+    /// What decides how a program is compiled, beside its crate's files.
+    Program {
+        /// The program's path in the context.
+        path: String,
+        /// Which value: "bin", "package", or a key of the workspace's `Cargo.toml`.
+        name: String,
         /// What happened to it.
         how: How,
     },
@@ -87,6 +103,8 @@ impl fmt::Display for Change {
                 }
             }
             Self::File { path, how } => write!(f, "file {path} {how}"),
+            Self::Dependency { name, how } => write!(f, "dependency {name} {how}"),
+            Self::Program { path, name, how } => write!(f, "{name} of program {path} {how}"),
             Self::Argument { name, how } => write!(f, "build argument {name} {how}"),
             Self::Parent { name, how } => write!(f, "parent {name} {how}"),
             Self::Platform { before, after } => write!(f, "platform {after}, was {before}"),
@@ -108,12 +126,35 @@ pub fn changes(before: &Inputs, after: &Inputs) -> Vec<Change> {
         });
     }
     all.extend(first_line(&before.dockerfile, &after.dockerfile));
-    let files = compare(&before.files, &after.files);
-    all.extend(files.map(|(path, how)| Change::File { path, how }));
+    for (path, how) in compare(&before.files, &after.files) {
+        all.extend(file_changes(before, after, path, how));
+    }
     let args = compare(&before.args, &after.args);
     all.extend(args.map(|(name, how)| Change::Argument { name, how }));
     let parents = compare(&before.parents, &after.parents);
     all.extend(parents.map(|(name, how)| Change::Parent { name, how }));
+    all
+}
+
+/// A program is compiled from much: what of that differs is told in its place.
+fn file_changes(before: &Inputs, after: &Inputs, path: String, how: How) -> Vec<Change> {
+    let made_from = |inputs: &'_ Inputs| inputs.files.get(&path)?.made_from.clone();
+    let mut all = Vec::new();
+    if let (Some(old), Some(new)) = (made_from(before), made_from(after)) {
+        let files = compare(&old.files, &new.files);
+        all.extend(files.map(|(path, how)| Change::File { path, how }));
+        let dependencies = compare(&old.dependencies, &new.dependencies);
+        all.extend(dependencies.map(|(name, how)| Change::Dependency { name, how }));
+        let settings = compare(&old.settings, &new.settings);
+        all.extend(settings.map(|(name, how)| Change::Program {
+            path: path.clone(),
+            name,
+            how,
+        }));
+    }
+    if all.is_empty() {
+        all.push(Change::File { path, how });
+    }
     all
 }
 

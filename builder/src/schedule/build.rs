@@ -184,6 +184,7 @@ impl Builder<'_> {
         let node = self.graph.node(image).ok_or_else(missing)?;
         let assembly = self.assemblies.get(image).ok_or_else(missing)?;
         let context = complete(
+            image,
             assembly,
             &self.dockerfile(image),
             self.fetcher,
@@ -275,6 +276,7 @@ pub fn sent_dockerfile(
 /// # Errors
 /// As [`Fetcher::fetch`]; and environment where the cache lost a file meanwhile.
 pub async fn complete(
+    image: &ImageName,
     assembly: &Assembly,
     dockerfile: &str,
     fetcher: &Fetcher,
@@ -283,7 +285,7 @@ pub async fn complete(
 ) -> Result<crate::context::BuildContext, Diagnostic> {
     let mut fetched = Vec::new();
     for source in assembly.sources() {
-        fetched.push(fetcher.fetch(source, anew, sink).await?);
+        fetched.push(fetcher.fetch(image, source, anew, sink).await?);
     }
     assembly
         .complete(dockerfile, &fetched)

@@ -44,7 +44,7 @@ pub(in super::super) async fn run(
     let outcomes = {
         let progress = progress::sink(console, plan.builds());
         let sinks = Tee(vec![&*progress, &logs, &timing]);
-        let fetcher = session::fetcher(settings)?;
+        let fetcher = session::fetcher(settings, environment)?;
         let builder = Builder {
             engine: &*session.engine,
             graph: &fleet.graph,
@@ -261,17 +261,7 @@ fn failures(plan: &Plan, outcomes: &[Outcome<Built>], logs: &Logs, console: &Con
         let Outcome::Failed(problem) = outcome else {
             continue;
         };
-        let (step, lines) = logs.tail(&planned.image);
-        let mut text = String::from("\n");
-        if !lines.is_empty() {
-            text.push_str(&format!(
-                "{}: the end of the log of {step}\n",
-                planned.image
-            ));
-        }
-        for line in &lines {
-            text.push_str(&format!("    {line}\n"));
-        }
+        let mut text = format!("\n{}", logs.end(&planned.image));
         let mut problem = problem.in_image(&planned.image);
         if let Some(log) = logs.path(&planned.image) {
             problem = problem.note(format!("the whole log: {}", log.display()));

@@ -1,14 +1,16 @@
 use std::fs;
 use std::path::Path;
 
-use super::super::Ending;
 use super::super::args::RenderArgs;
 use super::super::console::Console;
 use super::super::fleet;
+use super::super::logs::Logs;
 use super::super::progress;
 use super::super::settings::Settings;
+use super::super::{Ending, Environment};
 use super::session;
 use crate::archive::{Body, Entry, EntryKind};
+use crate::event::Tee;
 use crate::model::{Diagnostic, Diagnostics, Location};
 use crate::report::count;
 use crate::schedule;
@@ -16,13 +18,20 @@ use crate::schedule;
 pub(in super::super) async fn run(
     args: &RenderArgs,
     settings: &Settings,
+    environment: &Environment,
     console: &Console,
 ) -> Result<Ending, Diagnostics> {
     let fleet = fleet::load(settings)?;
     let selection = fleet::select(&fleet.graph, &args.patterns.patterns)?;
-    let fetcher = session::fetcher(settings)?;
-    let sink = progress::sink(console, 0);
+    let fetcher = session::fetcher(settings, environment)?;
+    let cancel = session::cancel_on_signal(console);
+    let progress = progress::sink(console, 0);
+    let logs = Logs::new(settings.cache_dir()?, std::time::SystemTime::now());
+    let sink = Tee(vec![&*progress, &logs]);
     for image in selection.chosen() {
+        if cancel.is_cancelled() {
+            return Ok(Ending::Interrupted);
+        }
         let Some(assembly) = fleet.assemblies.get(image) else {
             continue;
         };
@@ -32,7 +41,16 @@ pub(in super::super) async fn run(
                 Diagnostic::environment(format!("cannot read a file of the context: {e}"))
             })?
         } else {
-            schedule::complete(assembly, &dockerfile, &fetcher, false, &*sink).await?
+            let completed =
+                schedule::complete(image, assembly, &dockerfile, &fetcher, false, &sink);
+            // Dropped, what fetches ends its tools.
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => return Ok(Ending::Interrupted),
+                context = completed => context.inspect_err(|_| {
+                    console.error_text(&logs.end(image));
+                })?,
+            }
         };
         let folder = args.output.join(image.as_str());
         // What an earlier rendering left there is not part of this one.
@@ -54,6 +72,7 @@ pub(in super::super) async fn run(
             })?;
     }
     drop(sink);
+    drop(progress);
     console.say(&format!(
         "{} in {}",
         count(selection.chosen().len(), "context"),

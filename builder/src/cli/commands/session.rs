@@ -9,6 +9,7 @@ use super::super::fleet::{Fleet, Naming};
 use super::super::lock::{self, Lock};
 use super::super::mirrors;
 use super::super::settings::Settings;
+use super::super::toolchain;
 use crate::context::Fetcher;
 use crate::debian::Mirrors;
 use crate::engine::{Engine, Info, StoredImage};
@@ -123,7 +124,10 @@ impl Session {
     }
 }
 
-pub(super) fn fetcher(settings: &Settings) -> Result<Fetcher, Diagnostic> {
+pub(super) fn fetcher(
+    settings: &Settings,
+    environment: &Environment,
+) -> Result<Fetcher, Diagnostic> {
     Ok(Fetcher::new(
         settings.cache_dir()?.join("sources"),
         settings
@@ -131,6 +135,7 @@ pub(super) fn fetcher(settings: &Settings) -> Result<Fetcher, Diagnostic> {
             .clone()
             .map(Mirrors::Named)
             .or_else(mirrors::of_machine),
+        toolchain::of_machine(environment, settings.cache_dir()?),
         settings.platform.clone(),
         std::time::SystemTime::now(),
     ))
