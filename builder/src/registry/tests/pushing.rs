@@ -64,7 +64,7 @@ fn what_is_there_is_not_sent() {
     assert_eq!(store.opened(), 1);
     let before = server.lines().len();
     push(&pusher, &repository, &blobs, &store, &["2"]).unwrap();
-    let digest = Digest::of(&manifest(&blobs));
+    let digest = Digest::of(manifest(&blobs));
     let lines = [
         format!("HEAD /v2/a/manifests/{digest}"),
         "PUT /v2/a/manifests/2".to_owned(),
