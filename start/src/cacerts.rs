@@ -28,6 +28,8 @@ struct Distribution {
     mark: &'static str,
     directory: &'static str,
     program: &'static str,
+    /// What the program needs to be told to forget one.
+    forget: &'static [&'static str],
 }
 
 const DISTRIBUTIONS: [Distribution; 2] = [
@@ -35,11 +37,13 @@ const DISTRIBUTIONS: [Distribution; 2] = [
         mark: "/etc/debian_version",
         directory: "/usr/local/share/ca-certificates",
         program: "/usr/sbin/update-ca-certificates",
+        forget: &["--fresh"],
     },
     Distribution {
         mark: "/etc/redhat-release",
         directory: "/etc/pki/ca-trust/source/anchors",
         program: "/usr/bin/update-ca-trust",
+        forget: &[],
     },
 ];
 
@@ -75,7 +79,8 @@ pub(crate) fn run(root: &Root, log: &mut Log<'_>) -> Result<()> {
     }
     let directory = Path::new(distribution.directory);
     root.make_dirs(directory)?;
-    for name in installed.keys().filter(|name| !wanted.contains_key(*name)) {
+    let gone = || installed.keys().filter(|name| !wanted.contains_key(*name));
+    for name in gone() {
         root.name(&directory.join(name))?.remove()?;
     }
     for (name, bytes) in &wanted {
@@ -88,7 +93,11 @@ pub(crate) fn run(root: &Root, log: &mut Log<'_>) -> Result<()> {
             write::file(root, &directory.join(name), bytes, 0o644)?;
         }
     }
-    update(root, distribution)?;
+    let arguments = match gone().next() {
+        Some(_) => distribution.forget,
+        None => &[],
+    };
+    update(root, distribution, arguments)?;
     log.say(format_args!(
         "{} further certificates are trusted",
         wanted.len()
@@ -154,7 +163,7 @@ fn files(root: &Root, directory: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
 
 /// Runs the distribution's program with an environment of its own: this one may have come through
 /// `sudo` from anybody, and shells do much that variables tell them.
-fn update(root: &Root, distribution: &Distribution) -> Result<()> {
+fn update(root: &Root, distribution: &Distribution, arguments: &[&str]) -> Result<()> {
     let program: PathBuf = root.host_path(Path::new(distribution.program));
     let failed = |how: String| Error::Program {
         program: distribution.program.to_owned(),
@@ -162,6 +171,7 @@ fn update(root: &Root, distribution: &Distribution) -> Result<()> {
         status: 2,
     };
     let output = Command::new(&program)
+        .args(arguments)
         .env_clear()
         .env(
             "PATH",
@@ -196,7 +206,7 @@ mod tests {
         std::fs::write(dir.path().join("etc/debian_version"), "13\n").unwrap();
         let program = dir.path().join("usr/sbin/update-ca-certificates");
         let ran = dir.path().join("ran");
-        let script = format!("#!/bin/sh\nenv >> {}\n", ran.display());
+        let script = format!("#!/bin/sh\necho \"$@\" >> {0}; env >> {0}\n", ran.display());
         std::fs::write(&program, script).unwrap();
         std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
         let root = Root::new(dir.path()).unwrap();
@@ -240,7 +250,12 @@ mod tests {
         std::fs::remove_file(given.join("corp.crt")).unwrap();
         std::fs::remove_file(given.join("odd.pem")).unwrap();
         run_once(&root);
-        assert!(ran.exists() && !installed.exists() && directory.join("other.crt").exists());
+        let told = std::fs::read_to_string(&ran).unwrap();
+        assert!(
+            told.starts_with("--fresh\n"),
+            "or links to what is gone stay"
+        );
+        assert!(!installed.exists() && directory.join("other.crt").exists());
     }
 
     #[test]

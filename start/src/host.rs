@@ -37,4 +37,10 @@ impl Host {
     pub(crate) fn through_sudo(&self) -> bool {
         self.var("SUDO_UID").is_some()
     }
+
+    /// Whether that somebody is this user.
+    pub(crate) fn asked_by(&self, user: u32) -> bool {
+        let asking = self.var("SUDO_UID").and_then(OsStr::to_str);
+        asking.and_then(|number| number.parse().ok()) == Some(user)
+    }
 }

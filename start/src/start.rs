@@ -86,9 +86,9 @@ fn as_superuser(name: &str, why: impl FnOnce() -> String) -> Result<()> {
     let failed = |how: &str, status: u8| {
         let why = why();
         let how = format!(
-            "{how}: {why}, and this user is not the superuser. Allow `sudo` (group `kolla`, no \
-             `allowPrivilegeEscalation: false`), or mount every file in place, without config.json, \
-             and give the command as arguments"
+            "{how}: {why}, and this user is not the superuser. Let this user use `sudo` (it needs \
+             the package, the group `kolla`, and no `allowPrivilegeEscalation: false`), or mount \
+             every file in place, without config.json, and give the command as arguments"
         );
         let program = format!("sudo {name}");
         Err(Error::Program {
@@ -103,10 +103,10 @@ fn as_superuser(name: &str, why: impl FnOnce() -> String) -> Result<()> {
         .status();
     match status {
         Ok(status) if status.success() => Ok(()),
-        // It has said itself what is wrong, as has `sudo`.
-        Ok(status) => failed("failed", code(status)),
+        // The program has said what is wrong, if it was `sudo` that let it run.
+        Ok(status) => failed("failed, as said above or refused by sudo", code(status)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            failed("is not possible without the package `sudo`", 2)
+            failed("is not possible, as there is no `sudo` here", 2)
         }
         Err(error) => failed(&format!("cannot be run ({error})"), 2),
     }

@@ -719,6 +719,24 @@ fn links_of_others_are_not_followed_by_the_superuser() {
 }
 
 #[test]
+fn links_of_the_configurations_owner_are_followed_unless_it_is_the_service() {
+    if !common::superuser() {
+        return;
+    }
+    let mut container = Container::new();
+    container.write("/src/real", "text");
+    container.link("/src/link", "real");
+    container.configure(&json!([entry("/src/link", "/etc/a")]));
+    std::os::unix::fs::lchown(container.path("/src/link"), Some(1000), None).unwrap();
+    assert_eq!(container.run(&["kolla_set_configs"]).status, 2);
+    let config = container.path("/var/lib/kolla/config_files/config.json");
+    std::os::unix::fs::chown(config, Some(1000), None).unwrap();
+    container.apply();
+    container.set("SUDO_UID", "1000");
+    assert_eq!(container.run(&["kolla_set_configs"]).status, 2);
+}
+
+#[test]
 fn a_second_name_of_a_superusers_file_is_left_alone() {
     if !common::superuser() {
         return;
