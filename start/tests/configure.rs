@@ -796,3 +796,41 @@ fn owners_are_given_and_preserved() {
     let run = container.check();
     assert!(run.status == 1 && run.said.contains("/etc/given has another owner"));
 }
+
+/// The configuration of the page that users read, with all of its sources and with the least.
+#[test]
+fn the_example_of_the_documentation_does_what_the_page_says() {
+    let page = include_str!("../../docs/container-contract.md");
+    let example = page
+        .split("```json\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
+    for all in [false, true] {
+        let container = Container::new();
+        let ids: String = container
+            .read("/etc/group")
+            .trim_start_matches("me")
+            .to_owned();
+        let users = container.read("/etc/passwd").replace("me:", "nova:");
+        container.write("/etc/passwd", &users);
+        container.write("/etc/group", &format!("nova{ids}kolla{ids}"));
+        container.write(&format!("{FILES}/nova.conf"), "text");
+        container.write("/var/log/kolla/other.log", "");
+        container.write("/var/lib/nova/instances/snapshot1", "");
+        container.chmod("/var/lib/nova/instances/snapshot1", 0o600);
+        if all {
+            container.write(&format!("{FILES}/policy.yaml"), "text");
+            container.write(&format!("{FILES}/vendor/data.json"), "text");
+        }
+        container.write(&format!("{FILES}/config.json"), example);
+        container.apply();
+        assert_eq!(container.mode("/etc/nova/nova.conf"), 0o600);
+        assert_eq!(container.mode("/var/log/kolla/nova-compute.log"), 0o640);
+        assert_eq!(container.exists("/etc/nova/policy.yaml"), all);
+        assert_eq!(container.exists("/usr/share/nova/vendor/data.json"), all);
+        assert_eq!(container.check().status, 0);
+    }
+}
