@@ -131,7 +131,7 @@ fn own_dir(root: &Root) -> Result<()> {
     let path = Path::new(DEFAULTS);
     let made = root.make_dirs(path)?;
     if made.last().is_some_and(|last| last == path) {
-        root.follow(path)?.required()?.set_mode(0o700)?;
+        root.follow(path)?.directory()?.set_mode(0o700)?;
     }
     Ok(())
 }

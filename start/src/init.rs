@@ -63,8 +63,9 @@ pub(crate) fn become_child(host: &Host) -> Result<()> {
         rustix::process::setpgid(None, None).map_err(here)?;
         let stdin = io::stdin();
         if rustix::termios::isatty(&stdin) {
-            // Stopped by no signal, as all are still blocked.
-            rustix::termios::tcsetpgrp(&stdin, rustix::process::getpid()).map_err(here)?;
+            // Stopped by no signal, as all are still blocked. A terminal that is not this session's
+            // needs no group in front.
+            let _ = rustix::termios::tcsetpgrp(&stdin, rustix::process::getpid());
         }
     }
     SigSet::empty()

@@ -20,7 +20,7 @@ use crate::root::{Node, Place, Root};
 /// Creates a directory with those above it.
 pub(crate) fn make_dir(root: &Root, accounts: &Accounts, made: &Made) -> Result<()> {
     root.make_dirs(&made.path)?;
-    let node = root.follow(&made.path)?.required()?;
+    let node = root.follow(&made.path)?.directory()?;
     node.set_owner(made.owner.ids(accounts)?)?;
     node.set_mode(wanted_mode(made.mode, true))
 }
@@ -44,8 +44,9 @@ pub(crate) fn make_file(root: &Root, accounts: &Accounts, made: &Made) -> Result
     node.set_mode(made.mode)
 }
 
-/// Carries out one entry of `permissions`. What the kernel does not let happen is said and passed
-/// over, as upstream does: there may be a read-only mount below the path.
+/// Carries out one entry of `permissions`. What cannot be done is said and passed over, as upstream
+/// does: there may be a read-only mount below the path, or a link that a service has laid, which is
+/// not to keep others from starting.
 pub(crate) fn apply(
     root: &Root,
     accounts: &Accounts,
@@ -58,13 +59,14 @@ pub(crate) fn apply(
         permission,
         log,
     };
-    for path in pattern::matches(root, &permission.path)? {
-        let place = root.follow(&path)?;
-        let node = place.required()?;
-        work.set(&place, &node);
-        if permission.recurse && node.is_dir() {
-            work.below(&node)?;
+    match pattern::matches(root, &permission.path) {
+        Ok(paths) => {
+            for path in paths {
+                let done = work.path(root, &path);
+                work.said(done);
+            }
         }
+        Err(error) => work.said(Err(error)),
     }
     Ok(())
 }
@@ -76,6 +78,22 @@ struct Work<'a, 'l> {
 }
 
 impl Work<'_, '_> {
+    fn path(&mut self, root: &Root, path: &Path) -> Result<()> {
+        let place = root.follow(path)?;
+        let node = place.required()?;
+        self.set(&place, &node);
+        if self.permission.recurse && node.is_dir() {
+            self.below(&node)?;
+        }
+        Ok(())
+    }
+
+    fn said(&mut self, done: Result<()>) {
+        if let Err(error) = done {
+            self.log.say(error.line());
+        }
+    }
+
     fn below(&mut self, dir: &Node) -> Result<()> {
         for place in dir.children()? {
             // The service may have removed it since.
@@ -87,7 +105,8 @@ impl Work<'_, '_> {
                 self.set(&place, &node);
             }
             if node.is_dir() {
-                self.below(&node)?;
+                let done = self.below(&node);
+                self.said(done);
             }
         }
         Ok(())
@@ -108,9 +127,7 @@ impl Work<'_, '_> {
                 None => Ok(()),
             }
         });
-        if let Err(error) = done {
-            self.log.say(error.line());
-        }
+        self.said(done);
     }
 }
 

@@ -239,6 +239,16 @@ impl Place {
         }))
     }
 
+    /// The directory here.
+    pub(crate) fn directory(&self) -> Result<Node> {
+        let node = self.required()?;
+        if node.is_dir() {
+            Ok(node)
+        } else {
+            Err(node.unexpected("a directory"))
+        }
+    }
+
     /// What is here, which is asked for.
     pub(crate) fn required(&self) -> Result<Node> {
         self.node()?
@@ -290,11 +300,18 @@ impl Place {
             .map_err(Error::io("create", &self.path))
     }
 
-    pub(crate) fn make_dir(&self, mode: u32) -> Result<()> {
+    /// A new directory, which is nobody else's even where others may rename it away.
+    pub(crate) fn make_dir(&self, mode: u32) -> Result<Node> {
         rustix::fs::mkdirat(&self.dir, &self.name, Mode::from_raw_mode(0o700))
             .map_err(Error::io("create", &self.path))?;
+        let node = self.required()?;
+        let own = rustix::process::geteuid().as_raw();
+        if !node.is_dir() || node.owner().0 != own {
+            return Err(node.unexpected("the directory that was just created"));
+        }
         // Not left to the umask.
-        self.required()?.set_mode(mode)
+        node.set_mode(mode)?;
+        Ok(node)
     }
 
     /// Whose the directory is that the name is in.

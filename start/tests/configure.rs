@@ -700,10 +700,6 @@ fn links_of_others_are_not_followed_by_the_superuser() {
             entry_with("/src", "/home/nova/way", &json!({"merge": true}))]}),
         json!({"command": "x", "directories": [
             {"path": "/home/nova/way/evil", "owner": "me", "perm": "0777"}]}),
-        json!({"command": "x", "permissions": [
-            {"path": "/home/nova/x", "owner": "me", "perm": "0666"}]}),
-        json!({"command": "x", "permissions": [
-            {"path": "/home/nova/*/x", "owner": "me", "perm": "0666"}]}),
     ] {
         container.config(&config);
         let before = fs::read_dir(container.path("/etc/cron.d")).unwrap().count();
@@ -716,6 +712,29 @@ fn links_of_others_are_not_followed_by_the_superuser() {
         );
         assert_eq!(container.mode("/etc/shadow"), 0o600);
     }
+}
+
+#[test]
+fn a_link_that_a_service_has_laid_does_not_keep_others_from_starting() {
+    if !common::superuser() {
+        return;
+    }
+    let container = Container::new();
+    container.write("/var/log/kolla/nova/own", "");
+    container.chmod("/var/log/kolla/nova/own", 0o600);
+    container.write("/etc/cron.d/x", "");
+    container.chmod("/etc/cron.d/x", 0o600);
+    container.link("/var/log/kolla/evil", "/etc/cron.d");
+    let link = container.path("/var/log/kolla/evil");
+    std::os::unix::fs::lchown(link, Some(42436), Some(42436)).unwrap();
+    container.config(&json!({"command": "x", "permissions": [
+        {"path": "/var/log/kolla/evil/x", "owner": "me", "perm": "0666"},
+        {"path": "/var/log/kolla/*/x", "owner": "me", "perm": "0666"},
+        {"path": "/var/log/kolla/nova/*", "owner": "me", "perm": "0644"}]}));
+    let said = container.apply();
+    assert_eq!(said.matches("not followed").count(), 2, "{said}");
+    assert_eq!(container.mode("/etc/cron.d/x"), 0o600);
+    assert_eq!(container.mode("/var/log/kolla/nova/own"), 0o644);
 }
 
 #[test]
