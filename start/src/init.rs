@@ -24,12 +24,14 @@ use rustix::process::{Pid, WaitOptions, WaitStatus};
 use crate::error::{Error, Result};
 use crate::host::Host;
 
-/// The name of this program as the child of process 1.
-pub(crate) const CHILD: &str = "kolla_start_child";
+/// The name of `kolla_start` as the child of process 1.
+pub(crate) const START_CHILD: &str = "kolla_start_child";
+/// The name of `kolla_init` as that.
+pub(crate) const INIT_CHILD: &str = "kolla_init_child";
 const GROUP: &str = "KOLLA_SIGNAL_GROUP";
 
-/// Runs the child until it ends; its exit status.
-pub(crate) fn main(host: &Host, arguments: &[OsString]) -> Result<u8> {
+/// Runs this program as `name` until it ends; its exit status.
+pub(crate) fn main(host: &Host, name: &str, arguments: &[OsString]) -> Result<u8> {
     let signals = SigSet::all();
     signals
         .thread_set_mask()
@@ -37,7 +39,7 @@ pub(crate) fn main(host: &Host, arguments: &[OsString]) -> Result<u8> {
     let group = host.var(GROUP).is_some();
     let own = std::env::current_exe().map_err(|error| failed("find", error))?;
     let child = Command::new(own)
-        .arg0(CHILD)
+        .arg0(name)
         .args(arguments)
         .spawn()
         .map_err(|error| failed("start", error))?;

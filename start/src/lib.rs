@@ -1,8 +1,8 @@
 //! The program inside the images: puts a container's configuration in place and runs its command.
 //!
 //! It is one program under the names that upstream Kolla's images have, and does what their
-//! documented interface says: `kolla_start`, `kolla_set_configs` and `kolla_copy_cacerts`. As process
-//! 1 it also does what `dumb-init` does there.
+//! documented interface says: `kolla_start`, `kolla_set_configs` and `kolla_copy_cacerts`. `kolla_init`
+//! is what `dumb-init` is there, and `kolla_start` does the same where it is process 1 itself.
 //!
 //! `root` and `accounts` are what the others stand on; `config` is text made values, `plan` those
 //! against the files; `copy`, `permissions`, `defaults` and `cacerts` change things, `check`
@@ -44,16 +44,13 @@ pub fn main(host: &mut Host, arguments: &[OsString], to: &mut dyn Write) -> u8 {
         return 1;
     };
     let name = Path::new(name).file_name().unwrap_or_default();
-    let name = match name.to_str() {
-        Some("kolla_set_configs") => "kolla_set_configs",
-        Some("kolla_copy_cacerts") => "kolla_copy_cacerts",
-        Some(init::CHILD) => init::CHILD,
-        _ => "kolla_start",
-    };
-    let shown = if name == init::CHILD {
-        "kolla_start"
-    } else {
-        name
+    let (name, shown) = match name.to_str() {
+        Some("kolla_set_configs") => (Name::SetConfigs, "kolla_set_configs"),
+        Some("kolla_copy_cacerts") => (Name::CopyCacerts, "kolla_copy_cacerts"),
+        Some("kolla_init") => (Name::Init, "kolla_init"),
+        Some(init::INIT_CHILD) => (Name::InitChild, "kolla_init"),
+        Some(init::START_CHILD) => (Name::StartChild, "kolla_start"),
+        _ => (Name::Start, "kolla_start"),
     };
     let mut log = Log::new(shown, to);
     let status = run(host, &mut log, name, arguments);
@@ -63,16 +60,34 @@ pub fn main(host: &mut Host, arguments: &[OsString], to: &mut dyn Write) -> u8 {
     })
 }
 
-fn run(host: &mut Host, log: &mut Log<'_>, name: &str, arguments: &[OsString]) -> Result<u8> {
+/// What the program is called as.
+#[derive(Clone, Copy)]
+enum Name {
+    SetConfigs,
+    CopyCacerts,
+    Init,
+    InitChild,
+    Start,
+    StartChild,
+}
+
+fn run(host: &mut Host, log: &mut Log<'_>, name: Name, arguments: &[OsString]) -> Result<u8> {
+    let first = rustix::process::getpid().is_init();
     match name {
-        "kolla_set_configs" => set_configs::main(host, log, &texts(arguments)?)?,
-        "kolla_copy_cacerts" => set_configs::copy_cacerts(host, log, &texts(arguments)?)?,
-        init::CHILD => {
+        Name::SetConfigs => set_configs::main(host, log, &texts(arguments)?)?,
+        Name::CopyCacerts => set_configs::copy_cacerts(host, log, &texts(arguments)?)?,
+        Name::Init if first => return init::main(host, init::INIT_CHILD, arguments),
+        Name::Start if first => return init::main(host, init::START_CHILD, arguments),
+        Name::Init => start::plain(arguments)?,
+        Name::InitChild => {
+            init::become_child(host)?;
+            start::plain(arguments)?;
+        }
+        Name::Start => start::main(host, log, arguments)?,
+        Name::StartChild => {
             init::become_child(host)?;
             start::main(host, log, arguments)?;
         }
-        _ if rustix::process::getpid().is_init() => return init::main(host, arguments),
-        _ => start::main(host, log, arguments)?,
     }
     Ok(0)
 }

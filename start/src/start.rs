@@ -76,6 +76,20 @@ pub(crate) fn main(host: &mut Host, log: &mut Log<'_>, arguments: &[OsString]) -
     Err(launch.exec())
 }
 
+/// `kolla_init`: the arguments are the command, whatever configuration there is.
+pub(crate) fn plain(arguments: &[OsString]) -> Result<()> {
+    match arguments.first() {
+        Some(program) => Err(Launch {
+            words: arguments.to_vec(),
+            shown: program.clone(),
+        }
+        .exec()),
+        None => Err(Error::Usage(
+            "there is nothing to run: give a command as arguments, such as kolla_start".to_owned(),
+        )),
+    }
+}
+
 fn shown(word: &OsStr) -> String {
     word.to_string_lossy().escape_debug().collect()
 }

@@ -66,7 +66,7 @@ impl Sandbox {
         fs::write(dir.path().join("dev/null"), "").unwrap();
         let program = dir.path().join("local/bin/kolla_start");
         fs::copy(env!("CARGO_BIN_EXE_kolla_start"), program).unwrap();
-        for name in ["kolla_set_configs", "kolla_copy_cacerts"] {
+        for name in ["kolla_set_configs", "kolla_copy_cacerts", "kolla_init"] {
             let link = dir.path().join("local/bin").join(name);
             std::os::unix::fs::symlink("kolla_start", link).unwrap();
         }
@@ -300,14 +300,18 @@ while :; do sleep 0.01; done
 
 #[test]
 fn signals_are_for_the_command_alone_unless_its_group_is_asked_for() {
-    for (group, told) in [(false, "end\n"), (true, "child\nend\n")] {
+    for (name, group) in [
+        ("kolla_start", false),
+        ("kolla_start", true),
+        ("kolla_init", true),
+    ] {
         let mut sandbox = sandbox!();
         if group {
             sandbox = sandbox.set("KOLLA_SIGNAL_GROUP", "1");
         }
         sandbox.script("family", FAMILY);
         let child = sandbox
-            .prepare("superuser", &["kolla_start", "/family"])
+            .prepare("superuser", &[name, "/family"])
             .spawn()
             .unwrap();
         sandbox.eventually("tmp/all-ready", "\n");
@@ -316,9 +320,10 @@ fn signals_are_for_the_command_alone_unless_its_group_is_asked_for() {
         sandbox.eventually("tmp/parent", "parent\n");
         if group {
             sandbox.eventually("tmp/child", "child\n");
+        } else {
+            kill_process(first, Signal::USR2).unwrap();
+            sandbox.eventually("tmp/child", "end\n");
         }
-        kill_process(first, Signal::USR2).unwrap();
-        sandbox.eventually("tmp/child", told);
         kill_process(first, Signal::TERM).unwrap();
         assert_eq!(child.wait_with_output().unwrap().status.code(), Some(6));
     }
@@ -394,6 +399,38 @@ fn a_configuration_is_put_in_place_and_its_command_run() {
     sandbox.write("etc/nova.conf", "other");
     let check = sandbox.run_as("superuser", &["kolla_set_configs", "--check"]);
     assert_eq!(check.status, Some(1), "{check:?}");
+}
+
+/// What kolla-ansible does: `kolla_start` is the image's command, and jobs bring their own, with a
+/// configuration whose command they do not want.
+#[test]
+fn behind_kolla_init_a_command_stands_in_for_kolla_start() {
+    let sandbox = sandbox!();
+    sandbox.command("echo service");
+    let run = sandbox.run_as(
+        "superuser",
+        &["kolla_init", "kolla_start", "the-images-own"],
+    );
+    assert_eq!(
+        (run.status, run.out.as_str()),
+        (Some(0), "service\n"),
+        "{run:?}"
+    );
+    let job = "kolla_set_configs && echo job, not process $$; exit 3";
+    let run = sandbox.run_as("superuser", &["kolla_init", "bash", "-c", job]);
+    assert_eq!(run.status, Some(3), "{run:?}");
+    assert!(run.out.starts_with("job, not process ") && run.out != "job, not process 1\n");
+    let run = sandbox.run_as(
+        "superuser",
+        &["sh", "-c", "kolla_init echo beside; exit $?"],
+    );
+    assert_eq!(
+        (run.status, run.out.as_str()),
+        (Some(0), "beside\n"),
+        "{run:?}"
+    );
+    let run = sandbox.run_as("superuser", &["kolla_init"]);
+    assert_eq!(run.status, Some(1), "{run:?}");
 }
 
 #[test]
