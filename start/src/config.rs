@@ -230,11 +230,8 @@ impl Reader<'_> {
         notes: &mut Vec<String>,
     ) {
         for name in object.keys().filter(|name| !known.contains(&name.as_str())) {
-            let message = unknown_key(name, known);
-            notes.push(
-                self.error(key, format!("{message}; it has no effect"))
-                    .to_string(),
-            );
+            let message = unknown_key(name, " has no effect", known);
+            notes.push(self.error(key, message).to_string());
         }
     }
 
@@ -320,7 +317,7 @@ impl Reader<'_> {
     fn config_file(&self, key: &str, entry: &Map<String, Value>) -> Result<ConfigFile> {
         // Upstream refuses these too: a misspelt `optional` or `merge` would do harm.
         if let Some(name) = entry.keys().find(|k| !CONFIG_FILE.contains(&k.as_str())) {
-            return Err(self.error(key, unknown_key(name, CONFIG_FILE)));
+            return Err(self.error(key, unknown_key(name, "", CONFIG_FILE)));
         }
         let source = self.path(entry, key, "source")?;
         let dest = self.path(entry, key, "dest")?;
@@ -414,12 +411,15 @@ fn join(key: &str, name: &str) -> String {
     }
 }
 
-fn unknown_key(name: &str, known: &[&str]) -> String {
+fn unknown_key(name: &str, what: &str, known: &[&str]) -> String {
     // Keys are of the person's making, so control characters are not let through to a terminal.
     let shown: String = name.escape_debug().take(40).collect();
     match nearest(name, known.iter().copied()) {
-        Some(near) => format!("unknown key `{shown}`; is `{near}` meant?"),
-        None => format!("unknown key `{shown}`; known are {}", known.join(", ")),
+        Some(near) => format!("unknown key `{shown}`{what}; is `{near}` meant?"),
+        None => format!(
+            "unknown key `{shown}`{what}; known are {}",
+            known.join(", ")
+        ),
     }
 }
 
@@ -524,8 +524,8 @@ mod tests {
         assert_eq!(
             notes,
             [
-                "c: unknown key `permisions`; is `permissions` meant?; it has no effect",
-                "c: permissions[0]: unknown key `recursive`; is `recurse` meant?; it has no effect"
+                "c: unknown key `permisions` has no effect; is `permissions` meant?",
+                "c: permissions[0]: unknown key `recursive` has no effect; is `recurse` meant?"
             ]
         );
     }
