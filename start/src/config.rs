@@ -51,8 +51,10 @@ pub(crate) struct ConfigFile {
     pub(crate) key: String,
     pub(crate) source: PathBuf,
     pub(crate) dest: PathBuf,
-    /// Whether `dest` ended in `/`, so that sources keep their names below it.
+    /// Whether sources keep their names below `dest`: it ended in `/`, and `source` did not.
     pub(crate) into: bool,
+    /// Whether `source` ended in `/`, which only a directory's name may.
+    pub(crate) only_dirs: bool,
     pub(crate) properties: Wanted,
     pub(crate) optional: bool,
     pub(crate) merge: bool,
@@ -321,7 +323,8 @@ impl Reader<'_> {
         }
         let source = self.path(entry, key, "source")?;
         let dest = self.path(entry, key, "dest")?;
-        let into = self.text(entry, key, "dest")?.ends_with('/');
+        let only_dirs = self.text(entry, key, "source")?.ends_with('/');
+        let into = self.text(entry, key, "dest")?.ends_with('/') && !only_dirs;
         if !into && dest.file_name().is_none() {
             return Err(self.error(&join(key, "dest"), "expected a path below `/`"));
         }
@@ -349,6 +352,7 @@ impl Reader<'_> {
             source,
             dest,
             into,
+            only_dirs,
             properties,
             optional: self.flag(entry, key, "optional")?,
             merge: self.flag(entry, key, "merge")?,

@@ -72,7 +72,8 @@ pub(crate) fn look(root: &Root, links: Links, path: &Path) -> Result<Source> {
     })
 }
 
-fn is_dir(root: &Root, path: &Path) -> bool {
+/// Whether a path leads to a directory.
+pub(crate) fn is_dir(root: &Root, path: &Path) -> bool {
     let node = root.follow(path).and_then(|place| place.node());
     matches!(node, Ok(Some(node)) if node.is_dir())
 }

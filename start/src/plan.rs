@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::accounts::Accounts;
 use crate::config::{Config, Wanted};
-use crate::copy::{Copier, Links, Properties, Source, look};
+use crate::copy::{Copier, Links, Properties, Source, is_dir, look};
 use crate::defaults::Defaults;
 use crate::error::{Error, Result};
 use crate::pattern;
@@ -29,7 +29,10 @@ pub(crate) fn expand(
 ) -> Result<Vec<Copy>> {
     let mut copies = Vec::new();
     for entry in &config.config_files {
-        let sources = pattern::matches(root, &entry.source)?;
+        let mut sources = pattern::matches(root, &entry.source)?;
+        if entry.only_dirs {
+            sources.retain(|source| is_dir(root, source));
+        }
         if sources.is_empty() {
             if entry.optional {
                 continue;

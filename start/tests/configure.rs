@@ -67,6 +67,25 @@ fn a_directory_replaces_and_with_merge_joins() {
 }
 
 #[test]
+fn a_source_with_a_slash_is_a_directory_and_leaves_its_name_behind() {
+    let container = Container::new();
+    container.write("/src/dir/a", "a");
+    container.write("/src/file", "");
+    container.configure(&json!([
+        entry("/src/dir/", "/etc/one/"),
+        entry("/src/dir/", "/etc/two"),
+        entry("/src/dir", "/etc/three/"),
+        entry_with("/src/file/", "/etc/four", &json!({"optional": true})),
+    ]));
+    container.apply();
+    for path in ["/etc/one/a", "/etc/two/a", "/etc/three/dir/a"] {
+        assert_eq!(container.read(path), "a");
+    }
+    assert!(!container.exists("/etc/four"));
+    assert_eq!(container.check().status, 0);
+}
+
+#[test]
 fn a_file_takes_the_place_of_a_directory_and_the_other_way_round() {
     let container = Container::new();
     container.write("/src/file", "file");
