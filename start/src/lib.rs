@@ -23,7 +23,7 @@ mod log;
 mod pattern;
 mod permissions;
 mod plan;
-pub mod root;
+mod root;
 mod set_configs;
 mod start;
 mod write;

@@ -24,7 +24,7 @@ const MAX_LINKS: u32 = 40;
 
 /// A tree with `/` somewhere: in tests, in a temporary directory.
 #[derive(Debug)]
-pub struct Root {
+pub(crate) struct Root {
     base: OwnedFd,
     host: PathBuf,
     trusted: Vec<u32>,
@@ -39,10 +39,7 @@ enum Last {
 
 impl Root {
     /// The tree whose `/` is `host`.
-    ///
-    /// # Errors
-    /// Where there is no such directory.
-    pub fn new(host: &Path) -> Result<Self> {
+    pub(crate) fn new(host: &Path) -> Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let base =
             rustix::fs::openat(CWD, host, flags, Mode::empty()).map_err(Error::io("open", host))?;
