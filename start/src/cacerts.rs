@@ -192,7 +192,6 @@ fn update(root: &Root, distribution: &Distribution, arguments: &[&str]) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     fn image() -> (tempfile::TempDir, Root) {
         let dir = tempfile::tempdir().unwrap();
@@ -206,9 +205,12 @@ mod tests {
         std::fs::write(dir.path().join("etc/debian_version"), "13\n").unwrap();
         let program = dir.path().join("usr/sbin/update-ca-certificates");
         let ran = dir.path().join("ran");
-        let script = format!("#!/bin/sh\necho \"$@\" >> {0}; env >> {0}\n", ran.display());
-        std::fs::write(&program, script).unwrap();
-        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+        // Not written by this process: while another test forks, it could not be executed.
+        let script = format!("#!/bin/sh\necho \"$@\" >> {0}; env >> {0}", ran.display());
+        let write = "printf '%s\n' \"$1\" > \"$2\" && chmod 755 \"$2\"";
+        let mut writer = Command::new("sh");
+        writer.args(["-c", write, "write", &script]).arg(&program);
+        assert!(writer.status().unwrap().success());
         let root = Root::new(dir.path()).unwrap();
         (dir, root)
     }

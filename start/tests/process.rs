@@ -5,6 +5,7 @@
 mod common;
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -16,7 +17,7 @@ use serde_json::json;
 /// Mounts what programs need around the test's tree and becomes what it is told there. The
 /// directories are the test's own; only /usr is the machine's, and read-only.
 const ENTER: &str = r#"set -e
-root=$1; how=$2; shift 2
+root=$1; program=$2; how=$3; shift 3
 mount --make-rprivate /
 if [ "$how" = unprivileged ]; then
     mount --bind "$root" "$root"
@@ -25,6 +26,7 @@ fi
 mount --bind /usr "$root/usr"
 mount -o remount,bind,ro "$root/usr"
 mount --bind "$root/local" "$root/usr/local"
+mount --bind "$program" "$root/usr/local/bin/kolla_start"
 mount -t proc proc "$root/proc"
 mount --bind /dev/null "$root/dev/null"
 if [ "$how" = unprivileged ]; then
@@ -64,8 +66,7 @@ impl Sandbox {
             std::os::unix::fs::symlink(target, dir.path().join(name)).unwrap();
         }
         fs::write(dir.path().join("dev/null"), "").unwrap();
-        let program = dir.path().join("local/bin/kolla_start");
-        fs::copy(env!("CARGO_BIN_EXE_kolla_start"), program).unwrap();
+        fs::write(dir.path().join("local/bin/kolla_start"), "").unwrap();
         for name in ["kolla_set_configs", "kolla_copy_cacerts", "kolla_init"] {
             let link = dir.path().join("local/bin").join(name);
             std::os::unix::fs::symlink("kolla_start", link).unwrap();
@@ -87,9 +88,22 @@ impl Sandbox {
         fs::write(self.path(path), text).unwrap();
     }
 
+    /// Written by a process of its own: what this one has open for writing while another test
+    /// forks cannot be executed until that child has let go of it.
     fn script(&self, path: &str, text: &str) {
-        self.write(path, text);
-        fs::set_permissions(self.path(path), PermissionsExt::from_mode(0o755)).unwrap();
+        let mut writer = Command::new("sh")
+            .args(["-c", "cat > \"$1\" && chmod 755 \"$1\"", "script"])
+            .arg(self.path(path))
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        writer
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(text.as_bytes())
+            .unwrap();
+        assert!(writer.wait().unwrap().success());
     }
 
     fn extend(&self, text: &str) {
@@ -128,7 +142,7 @@ impl Sandbox {
             ])
             .args(["sh", "-c", ENTER, "enter"])
             .arg(self.dir.path())
-            .arg(how)
+            .args([env!("CARGO_BIN_EXE_kolla_start"), how])
             .args(words)
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/sbin:/usr/bin")
