@@ -136,6 +136,8 @@ fn what_is_not_of_the_crate_does_not_count() {
     assert!(
         why(|f| {
             f.write("start/target/debug/x", "x");
+            f.write("start/tests/all.rs", "fn test() {}");
+            f.write("start/README.md", "x");
             f.write("other/src/lib.rs", "fn other() {}");
             f.write("README.md", "x");
         })

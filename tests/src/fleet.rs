@@ -65,7 +65,16 @@ impl Fleet {
     /// A copy of the repository's own fleet with its documents, committed.
     pub fn real() -> Self {
         let fleet = Self::empty();
-        for part in ["services", "templates", "docs", "kolla.toml"] {
+        let fleet_parts = ["services", "templates", "docs", "kolla.toml"];
+        // What the program inside the images is compiled from; cargo wants to see the whole workspace.
+        let workspace = ["Cargo.toml", "Cargo.lock", "start"];
+        for member in ["builder", "tests"] {
+            let manifest = crate::repository().join(member).join("Cargo.toml");
+            let manifest = fs::read_to_string(manifest).unwrap();
+            fleet.write(&format!("{member}/Cargo.toml"), &manifest);
+            fleet.write(&format!("{member}/src/lib.rs"), "");
+        }
+        for part in fleet_parts.into_iter().chain(workspace) {
             let part = crate::repository().join(part);
             let status = Command::new("cp")
                 .arg("-a")

@@ -39,12 +39,20 @@ impl Kolla {
         let nowhere = format!("unix://{}", home.path().join("no-engine.sock").display());
         let path = std::env::var("PATH").unwrap();
         fs::create_dir(home.path().join("tmp")).unwrap();
+        // Of the home that it does not see, what compiles programs.
+        let outside = std::env::var("HOME").unwrap();
+        let rust = [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")].map(|(name, usual)| {
+            let place = std::env::var(name).unwrap_or(format!("{outside}/{usual}"));
+            (name, place)
+        });
         Self {
             folder: folder.to_path_buf(),
             home,
             variables: Vec::new(),
         }
         .with("PATH", &path)
+        .with(rust[0].0, &rust[0].1)
+        .with(rust[1].0, &rust[1].1)
         .with("DOCKER_HOST", &nowhere)
     }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use super::files;
 use super::flags::{self, PROFILE};
 use super::toolchain::{self, Toolchain};
 use super::{Package, Program, elf};
@@ -245,16 +246,17 @@ impl Program {
             .map_err(|e| Diagnostic::environment(format!("cannot read {}: {e}", list.display())))?;
         let foreign = read_files(&text).into_iter().find(|path| {
             let real = path.canonicalize().unwrap_or_else(|_| path.clone());
-            !real.starts_with(&self.place.folder) && !real.starts_with(target)
+            let own = real.strip_prefix(&self.place.folder);
+            !own.is_ok_and(files::counts) && !real.starts_with(target)
         });
         match foreign {
             None => Ok(()),
             Some(path) => Err(Diagnostic::definition(format!(
-                "`{}` is made from a file outside its crate, {}",
+                "`{}` is made from a file that does not count for the image, {}",
                 self.bin,
                 self.place.shown(&path).display()
             ))
-            .hint("it would not count for the image: move it into the crate")),
+            .hint("move it into the crate, and out of its tests, benches and examples")),
         }
     }
 

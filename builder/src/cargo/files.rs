@@ -12,8 +12,19 @@ use crate::model::{Diagnostic, Location};
 const MAX_DEPTH: usize = 64;
 const MAX_FILES: usize = 20_000;
 
+/// What lies beside `Cargo.toml` and makes no program: what cargo builds for its own tests, what it leaves,
+/// and the page for people.
+const NOT_COMPILED: [&str; 5] = ["target", "tests", "benches", "examples", "README.md"];
+
+/// Whether a path below a crate's folder is one of its inputs.
+pub(super) fn counts(path: &Path) -> bool {
+    let mut names = path.iter();
+    let first = names.next().and_then(|name| name.to_str());
+    !first.is_some_and(|name| NOT_COMPILED.contains(&name)) && path.iter().all(|n| n != ".git")
+}
+
 /// Every file of a crate by its path below the fleet's root: `file` or `executable` and its digest,
-/// or `link` and its text. Without `target/` beside `Cargo.toml`, and git's own data.
+/// or `link` and its text.
 pub(super) fn read(place: &Place) -> Result<BTreeMap<String, String>, Diagnostic> {
     let mut found = BTreeMap::new();
     walk(place, &place.folder, "", 0, &mut found)?;
@@ -55,14 +66,14 @@ fn walk(
                 &disk,
             ));
         };
-        if name == ".git" || (depth == 0 && name == "target") {
-            continue;
-        }
         let path = if prefix.is_empty() {
             name.to_owned()
         } else {
             format!("{prefix}/{name}")
         };
+        if !counts(Path::new(&path)) {
+            continue;
+        }
         let metadata = std::fs::symlink_metadata(&disk).map_err(|e| io(&disk, &e))?;
         if metadata.is_dir() {
             walk(place, &disk, &path, depth + 1, found)?;

@@ -1,0 +1,1 @@
+"""What tools/start, tools/stop and tools/status share: a deployment, on a cluster or on this machine."""
