@@ -40,6 +40,11 @@ conformance: build ## compare what the native engine builds with what BuildKit b
 	tests/conformance/judge cargo test --release --package kolla-tests --test conformance
 .PHONY: conformance
 
+acceptance: build ## prove that the images run OpenStack: a database to a stack, on a machine of its own
+	tests/acceptance/run
+	tests/acceptance/run --break keystone
+.PHONY: acceptance
+
 fuzz: ## fuzz what reads the files of strangers, each target for FUZZ_SECONDS (60)
 	@tests/fuzz
 .PHONY: fuzz
