@@ -29,8 +29,8 @@ def run(description, work, options=None):
         dest="folder",
         metavar="FOLDER",
         type=pathlib.Path,
-        default=manifests.K8S,
-        help="a folder with a kustomization, such as an overlay [default: k8s]",
+        default=manifests.ALL,
+        help="a folder with a kustomization, such as an overlay [default: k8s/all]",
     )
     parser.add_argument(
         "--namespace",

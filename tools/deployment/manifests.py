@@ -10,6 +10,7 @@ import yaml
 from .errors import Failure
 
 K8S = pathlib.Path(__file__).resolve().parents[2] / "k8s"
+ALL = K8S / "all"
 WORKLOADS = ("StatefulSet", "Deployment", "DaemonSet", "Job")
 
 
