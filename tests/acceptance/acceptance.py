@@ -16,6 +16,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -250,8 +251,10 @@ def comes_back(pod):
     for thread in threads:
         thread.start()
     try:
-        run("podman", "kill", "--signal", "KILL", f"{pod}-{pod}")
-        until(f"{pod} is back", lambda: "running" in status(f"{pod}-{pod}"))
+        # Not by `podman kill`: what a person stops, Podman does not start anew.
+        before = state(f"{pod}-{pod}")["Pid"]
+        os.kill(before, signal.SIGKILL)
+        until(f"{pod} is back", lambda: state(f"{pod}-{pod}")["Pid"] not in (0, before))
     finally:
         stop.set()
         for thread in threads:
@@ -269,8 +272,8 @@ def comes_back(pod):
     return "a server could be made afterwards"
 
 
-def status(container):
-    return json.loads(run("podman", "inspect", container).stdout)[0]["State"]["Status"]
+def state(container):
+    return json.loads(run("podman", "inspect", container).stdout)[0]["State"]
 
 
 def stack_is_deleted():
@@ -304,7 +307,7 @@ def no_secret_shows():
             (done := run("podman", "logs", container, check=False)).stdout + done.stderr
         )
         shown[f"podman inspect {container}"] = run("podman", "inspect", container).stdout
-        if status(container) == "running":
+        if state(container)["Status"] == "running":
             shown[f"processes of {container}"] = run("podman", "top", container, "args").stdout
     for where, text in shown.items():
         expect(not any(word in text for word in words), f"a secret shows in {where}")

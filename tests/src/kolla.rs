@@ -20,6 +20,16 @@ pub struct Kolla {
     variables: Vec<(OsString, OsString)>,
 }
 
+/// The variables that say where cargo and rustup keep things, for a program that sees another home than
+/// the tests.
+pub fn rust_homes() -> [(&'static str, String); 2] {
+    let home = std::env::var("HOME").unwrap();
+    [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")].map(|(name, usual)| {
+        let place = std::env::var(name).unwrap_or_else(|_| format!("{home}/{usual}"));
+        (name, place)
+    })
+}
+
 impl Kolla {
     /// In a fleet's folder, with an engine, tagging in the fleet's own namespace.
     pub fn new(fleet: &Fleet, docker: &Docker) -> Self {
@@ -39,21 +49,21 @@ impl Kolla {
         let nowhere = format!("unix://{}", home.path().join("no-engine.sock").display());
         let path = std::env::var("PATH").unwrap();
         fs::create_dir(home.path().join("tmp")).unwrap();
-        // Of the home that it does not see, what compiles programs.
-        let outside = std::env::var("HOME").unwrap();
-        let rust = [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")].map(|(name, usual)| {
-            let place = std::env::var(name).unwrap_or(format!("{outside}/{usual}"));
-            (name, place)
-        });
         Self {
             folder: folder.to_path_buf(),
             home,
             variables: Vec::new(),
         }
         .with("PATH", &path)
-        .with(rust[0].0, &rust[0].1)
-        .with(rust[1].0, &rust[1].1)
         .with("DOCKER_HOST", &nowhere)
+        .with_rust()
+    }
+
+    fn with_rust(mut self) -> Self {
+        for (name, place) in rust_homes() {
+            self = self.with(name, &place);
+        }
+        self
     }
 
     /// With an environment variable; a later one counts.

@@ -45,6 +45,7 @@ fn the_example_of_adding_a_service_works() {
                     .env_clear()
                     .env("HOME", kolla.home())
                     .env("PATH", &path)
+                    .envs(kolla_tests::kolla::rust_homes())
                     .env("LC_ALL", "C.UTF-8")
                     .env("DOCKER_HOST", &docker.host)
                     .env("KOLLA_CACHE_DIR", &cache)
