@@ -240,7 +240,7 @@ fn base_has_the_packages_that_apt_would_choose() {
         .args([
             "--quiet",
             "--variant=minbase",
-            "--include=ca-certificates",
+            "--include=ca-certificates,sudo",
             &keep,
         ])
         .args(["trixie", "/dev/null"])
