@@ -262,13 +262,19 @@ def comes_back(pod):
     name = f"after-{pod}"
     boot = ["--image", "guest", "--flavor", "tiny", "--nic", "none", "--wait"]
 
+    def gone():
+        # By their ids: a creation that failed half-way may have left one of the same name.
+        for server in as_json("server", "list", "--name", f"^{name}$"):
+            openstack("server", "delete", "--wait", server["ID"])
+        return not as_json("server", "list", "--name", f"^{name}$")
+
     def make():
-        openstack("server", "delete", "--wait", name, check=False)
+        gone()
         openstack("server", "create", *boot, name)
         return openstack("server", "show", name, "-f", "value", "-c", "status") == "ACTIVE"
 
     until(f"a server after {pod} was killed", make)
-    openstack("server", "delete", "--wait", name)
+    until(f"the server after {pod} was killed is deleted", gone)
     return "a server could be made afterwards"
 
 
@@ -279,7 +285,8 @@ def state(container):
 def stack_is_deleted():
     openstack("stack", "delete", "--yes", "--wait", "kept")
     openstack("server", "delete", "--wait", "kept")
-    expect(as_json("stack", "list") == [] and as_json("server", "list") == [], "something is left")
+    left = [*as_json("stack", "list"), *as_json("server", "list")]
+    expect(left == [], f"there is left: {left}")
     run("podman", "exec", "nova-compute-nova-libvirt", "virsh", "list", "--all", "--name")
     return "no stack, no server"
 
