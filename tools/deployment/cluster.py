@@ -1,24 +1,19 @@
 """A deployment on the cluster of kubectl's current context."""
 
+import functools
 import json
-import subprocess
 import time
 
 import yaml
 
 from .errors import Failure
 from .manifests import workloads
+from .tool import call
 
 GLANCE = 2
 
 
-def kubectl(*arguments, check=True, text=None):
-    done = subprocess.run(
-        ["kubectl", *arguments], input=text, capture_output=True, text=True, check=False
-    )
-    if check and done.returncode:
-        raise Failure(f"kubectl {arguments[0]} failed", done.stderr.strip())
-    return done
+kubectl = functools.partial(call, "kubectl")
 
 
 def namespace_of(objects):

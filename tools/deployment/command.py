@@ -3,7 +3,6 @@
 import argparse
 import pathlib
 import shutil
-import subprocess
 import sys
 import threading
 import time
@@ -56,8 +55,7 @@ def run(description, work, options=None):
 
 def place_of(choice):
     if choice in ("auto", "cluster") and shutil.which("kubectl"):
-        asked = ["kubectl", "get", "--raw", "/readyz", "--request-timeout", "5s"]
-        done = subprocess.run(asked, capture_output=True, text=True, check=False)
+        done = cluster.kubectl("get", "--raw", "/readyz", "--request-timeout", "5s", check=False)
         if done.returncode == 0:
             return cluster
         if choice == "cluster":

@@ -2,12 +2,12 @@
 
 import pathlib
 import shutil
-import subprocess
 import tempfile
 
 import yaml
 
 from .errors import Failure
+from .tool import call
 
 K8S = pathlib.Path(__file__).resolve().parents[2] / "k8s"
 ALL = K8S / "all"
@@ -45,9 +45,7 @@ def kustomize(folder):
             "neither kustomize nor kubectl is here",
             "Debian's packages are `kustomize` and `kubernetes-client`, from release 13 on",
         )
-    done = subprocess.run([*command, str(folder)], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise Failure(f"{' '.join(command)} {folder} failed", done.stderr.strip())
+    done = call(*command, str(folder))
     return [document for document in yaml.safe_load_all(done.stdout) if document]
 
 

@@ -1,10 +1,10 @@
 """A deployment on this machine, by `podman kube play`."""
 
 import concurrent.futures
+import functools
 import json
 import pathlib
 import shutil
-import subprocess
 import tempfile
 import time
 
@@ -13,6 +13,7 @@ import yaml
 from .errors import Failure
 from .manifests import pod_template, workloads
 from .pods import configuration, pod_of, probe_of
+from .tool import call
 
 NETWORK = "kolla"
 LABEL = "app.kubernetes.io/part-of=kolla"
@@ -24,13 +25,7 @@ AT_ONCE = 4
 GLANCE = 1
 
 
-def podman(*arguments, check=True, text=None):
-    done = subprocess.run(
-        ["podman", *arguments], input=text, capture_output=True, text=True, check=False
-    )
-    if check and done.returncode:
-        raise Failure(f"podman {arguments[0]} failed", done.stderr.strip())
-    return done
+podman = functools.partial(call, "podman")
 
 
 def inspect(kind, name):
