@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, RwLockReadGuard};
+use std::sync::{Arc, Mutex};
 
 use kolla::engine::native::{Native, Options};
 use kolla::engine::{BuildEvent, BuildRequest, Engine as _, Error, RunRequest, RunResult};
@@ -20,7 +20,7 @@ pub(crate) struct Bench {
     /// The engine.
     pub(crate) native: Native,
     runtime: tokio::runtime::Runtime,
-    _among_others: RwLockReadGuard<'static, ()>,
+    _among_others: crate::Share,
 }
 
 /// The bytes of busybox, where these tests can do anything.

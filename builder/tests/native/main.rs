@@ -29,17 +29,52 @@ mod processes;
 mod shaky;
 mod together;
 
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Held by a test that looks at all helpers of the machine, and shared by all that start some.
-static HELPERS: RwLock<()> = RwLock::new(());
+/// How many tests start helpers; none, while a test looks at all helpers of the machine.
+///
+/// Not a lock of readers and a writer, which may let nobody in while a writer waits: a test with two
+/// benches would wait for itself.
+struct Helpers {
+    shares: Mutex<Option<usize>>,
+    changed: Condvar,
+}
+
+static HELPERS: Helpers = Helpers {
+    shares: Mutex::new(Some(0)),
+    changed: Condvar::new(),
+};
+
+impl Helpers {
+    fn when(&self, may: impl Fn(&Option<usize>) -> bool) -> MutexGuard<'_, Option<usize>> {
+        let shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        self.changed
+            .wait_while(shares, |shares| !may(shares))
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Given back when it is dropped.
+struct Share;
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut shares = HELPERS.when(|_| true);
+        // Of one that is alone there is no number.
+        *shares = Some(shares.map_or(0, |number| number - 1));
+        HELPERS.changed.notify_all();
+    }
+}
 
 /// For a test that starts helpers.
-fn among_others() -> RwLockReadGuard<'static, ()> {
-    HELPERS.read().unwrap_or_else(PoisonError::into_inner)
+fn among_others() -> Share {
+    let mut shares = HELPERS.when(Option::is_some);
+    *shares = shares.map(|number| number + 1);
+    Share
 }
 
 /// For a test beside which no helper may run.
-fn alone() -> RwLockWriteGuard<'static, ()> {
-    HELPERS.write().unwrap_or_else(PoisonError::into_inner)
+fn alone() -> Share {
+    *HELPERS.when(|shares| *shares == Some(0)) = None;
+    Share
 }
