@@ -36,8 +36,8 @@ test: lint build ## run every check and test, on an engine and registries of its
 .PHONY: test
 
 conformance: build ## compare what the native engine builds with what BuildKit builds
-	cargo test --release --package kolla-tests --test conformance --no-run
-	tests/conformance/judge cargo test --release --package kolla-tests --test conformance
+	cargo test --release --workspace --test conformance --no-run
+	tests/conformance/judge cargo test --release --workspace --test conformance
 .PHONY: conformance
 
 acceptance: build ## prove that the images run OpenStack: a database to a stack, on a machine of its own

@@ -113,15 +113,16 @@ def bring_up(workload, objects, progress, patience):
 def wait_for(pod, container, workload, is_job, deadline):
     name = f"{pod}-{container}"
     while True:
-        state = (inspect("container", name) or {}).get("State", {"Status": "missing"})
+        known = inspect("container", name) or {}
+        state = known.get("State", {"Status": "missing"})
         if is_job and state["Status"] == "exited" and state["ExitCode"] == 0:
             return
         if not is_job and state["Status"] == "running" and answers(workload, container, name):
             return
         if time.monotonic() > deadline:
             said = f"container {container} is {state['Status']}"
-            if state.get("Restarting") or state.get("ExitCode"):
-                said += f", status {state['ExitCode']}"
+            if anew := known.get("RestartCount"):
+                said += f", started anew {anew} times"
             raise Failure(f"{pod} is not ready: {said}", words_of(pod))
         time.sleep(GLANCE)
 
