@@ -3,6 +3,9 @@ use std::path::{Path, PathBuf};
 
 use crate::model::{Class, Diagnostic, Digest};
 
+/// The most that is told of what is wrong with a document, in characters: it may quote the document.
+const MAX_REASON: usize = 200;
+
 /// What can go wrong with an image on disk.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -50,9 +53,14 @@ impl Error {
     }
 
     pub(crate) fn invalid(what: impl Into<String>, reason: impl Into<String>) -> Self {
+        let mut reason = reason.into();
+        if let Some((end, _)) = reason.char_indices().nth(MAX_REASON) {
+            reason.truncate(end);
+            reason.push('…');
+        }
         Self::Invalid {
             what: what.into(),
-            reason: reason.into(),
+            reason,
         }
     }
 
