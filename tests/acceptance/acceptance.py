@@ -158,18 +158,18 @@ def tokens():
 
 
 def guest_images():
-    folder = pathlib.Path("/work/guest")
+    folder = pathlib.Path("/stage/guest")
     (folder / "bin").mkdir(parents=True, exist_ok=True)
     for name in ("proc", "dev"):
         (folder / name).mkdir(exist_ok=True)
     shutil.copy("/usr/bin/busybox", folder / "bin/busybox")
     shutil.copy(HERE / "init", folder / "init")
     os.chmod(folder / "init", 0o755)
-    archive = "cd /work/guest && find . | cpio --quiet -o -H newc | gzip >/work/initrd"
+    archive = "cd /stage/guest && find . | cpio --quiet -o -H newc | gzip >/stage/initrd"
     run("bash", "-c", archive)
-    disk = pathlib.Path("/work/disk")
+    disk = pathlib.Path("/stage/disk")
     disk.write_bytes(os.urandom(1 << 20))
-    for source, name in (("/vmlinuz", "vmlinuz"), ("/work/initrd", "initrd"), (disk, "disk")):
+    for source, name in (("/vmlinuz", "vmlinuz"), ("/stage/initrd", "initrd"), (disk, "disk")):
         run("podman", "cp", source, f"{CLIENT}:/tmp/{name}")
     for name in ("stack.yaml", "parameters.yaml"):
         run("podman", "cp", HERE / name, f"{CLIENT}:/tmp/{name}")
@@ -183,8 +183,8 @@ def guest_images():
     properties = [f"kernel_id={kernel}", f"ramdisk_id={initrd}"]
     create("guest", "raw", "disk", *(w for p in properties for w in ("--property", p)))
     openstack("image", "save", "--file", "/tmp/back", "guest")
-    run("podman", "cp", f"{CLIENT}:/tmp/back", "/work/back")
-    expect(pathlib.Path("/work/back").read_bytes() == disk.read_bytes(), "the image came back changed")
+    run("podman", "cp", f"{CLIENT}:/tmp/back", "/stage/back")
+    expect(pathlib.Path("/stage/back").read_bytes() == disk.read_bytes(), "the image came back changed")
     return "uploaded, downloaded, identical"
 
 
