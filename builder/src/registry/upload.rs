@@ -77,6 +77,14 @@ pub(super) enum State {
     Done(Delivery),
 }
 
+/// What came of asking for a blob from another repository.
+enum Mount {
+    Done,
+    /// An upload was opened instead.
+    Opened(Session),
+    Refused,
+}
+
 /// A step that did not work, and where that leaves the upload.
 pub(super) struct Setback {
     error: Error,
@@ -106,17 +114,28 @@ impl Setback {
 }
 
 impl Upload<'_> {
-    /// Mounts the blob, or looks for it and sends it. A mount comes first where it may be had: it says
+    /// Mounts the blob, or looks for it, or sends it. A mount comes first where it may be had: it says
     /// in one request what a look and a mount would say in two.
     pub(super) fn run(&self) -> Result<Delivery, Error> {
-        if self.from.is_some() {
-            return self.send();
-        }
         let mut backoff = Backoff::new(&self.client.shared.options);
+        let mut opened = None;
+        if let Some(from) = self.from {
+            match self.mount(from) {
+                Ok(Mount::Done) => return Ok(Delivery::Mounted),
+                Ok(Mount::Opened(session)) => opened = Some(session),
+                Ok(Mount::Refused) => {}
+                Err(error) => backoff.pause(error)?,
+            }
+        }
         loop {
             match self.present() {
-                Ok(true) => return Ok(Delivery::Present),
-                Ok(false) => return self.send(),
+                Ok(true) => {
+                    if let Some(session) = &opened {
+                        self.abandon(session);
+                    }
+                    return Ok(Delivery::Present);
+                }
+                Ok(false) => return self.send(opened.map_or(State::Start, State::Open)),
                 Err(error) => backoff.pause(error)?,
             }
         }
@@ -130,20 +149,18 @@ impl Upload<'_> {
 
     /// Each request is tried as often as any other. What is sent in vain is bounded by how often an
     /// upload may begin anew, which is as often.
-    fn send(&self) -> Result<Delivery, Error> {
+    fn send(&self, mut state: State) -> Result<Delivery, Error> {
         let options = &self.client.shared.options;
         let mut backoff = Backoff::new(options);
         let mut begun = 0;
         let mut last = None;
-        let mut from = self.from;
-        let mut state = State::Start;
         loop {
             self.client.going_on(self.repository)?;
             let step = match state {
                 State::Done(delivery) => return Ok(delivery),
                 State::Start => match last.take() {
                     Some(error) if begun >= options.attempts => return Err(error),
-                    _ => self.start(from.take()).inspect(|_| {
+                    _ => self.start().inspect(|_| {
                         begun += 1;
                         backoff.reset();
                     }),
@@ -169,42 +186,33 @@ impl Upload<'_> {
         }
     }
 
-    /// Opens an upload, unless the blob can be mounted.
-    fn start(&self, from: Option<&Repository>) -> Result<State, Box<Setback>> {
-        let failed = Setback::to_start;
-        if let Some(from) = from {
-            let path = format!(
-                "blobs/uploads/?mount={}&from={}",
-                self.blob.digest,
-                from.path()
-            );
-            let scopes = [Scope::Push(self.repository), Scope::Pull(from)];
-            let call = self.call(
-                &scopes,
-                Method::POST,
-                Target::Path(&path),
-                Payload::Bytes(b""),
-            );
-            match self.client.exchange(&call) {
-                Ok(answer) if answer.status() == 201 => return Ok(State::Done(Delivery::Mounted)),
-                // It does not mount, and has opened an upload instead.
-                Ok(answer) if answer.status() == 202 => {
-                    let session = self.opened(&answer).map_err(failed)?;
-                    if self.present().map_err(failed)? {
-                        self.abandon(&session);
-                        return Ok(State::Done(Delivery::Present));
-                    }
-                    return Ok(State::Open(session));
-                }
-                Ok(answer) => match self.client.failure(&call, answer) {
-                    error if error.is_transient() => return Err(failed(error)),
-                    _ => {}
-                },
-                // The account may do with this repository what it may not with the other.
-                Err(Error::Unauthorized { .. } | Error::Denied { .. }) => {}
-                Err(error) => return Err(failed(error)),
-            }
+    /// Takes the blob from another repository, if the registry does that.
+    fn mount(&self, from: &Repository) -> Result<Mount, Error> {
+        let path = format!(
+            "blobs/uploads/?mount={}&from={}",
+            self.blob.digest,
+            from.path()
+        );
+        let scopes = [Scope::Push(self.repository), Scope::Pull(from)];
+        let target = Target::Path(&path);
+        let call = self.call(&scopes, Method::POST, target, Payload::Bytes(b""));
+        match self.client.exchange(&call) {
+            Ok(answer) if answer.status() == 201 => Ok(Mount::Done),
+            // It does not mount, and has opened an upload instead.
+            Ok(answer) if answer.status() == 202 => self.opened(&answer).map(Mount::Opened),
+            Ok(answer) => match self.client.failure(&call, answer) {
+                error if error.is_transient() => Err(error),
+                _ => Ok(Mount::Refused),
+            },
+            // The account may do with this repository what it may not with the other.
+            Err(Error::Unauthorized { .. } | Error::Denied { .. }) => Ok(Mount::Refused),
+            Err(error) => Err(error),
         }
+    }
+
+    /// Opens an upload.
+    fn start(&self) -> Result<State, Box<Setback>> {
+        let failed = Setback::to_start;
         let scopes = [Scope::Push(self.repository)];
         let target = Target::Path("blobs/uploads/");
         let call = self.call(&scopes, Method::POST, target, Payload::Bytes(b""));

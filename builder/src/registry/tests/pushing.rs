@@ -145,6 +145,10 @@ fn a_mount_that_is_refused_becomes_an_upload() {
         push(&pusher, &repository(&server, path), &blobs, &store, &[]).unwrap();
     }
     assert_eq!(memory.state.lock().unwrap().sent.len(), 2);
+    // What is there is not sent, whatever came of the mount.
+    memory.put("c", &store.blobs[&blobs[0].digest]);
+    push(&pusher, &repository(&server, "c"), &blobs, &store, &[]).unwrap();
+    assert_eq!(memory.state.lock().unwrap().sent.len(), 2);
 }
 
 #[test]
