@@ -13,6 +13,23 @@ fn told(change: impl FnOnce(&mut Fleet)) -> String {
     fleet.problems()
 }
 
+/// A crate that is right, in `start`.
+fn write_crate(f: &mut Fleet) {
+    let package = "name = \"start\"\nversion = \"0.1.0\"\n";
+    f.write("start/Cargo.toml", &format!("[package]\n{package}"));
+    f.write(
+        "start/Cargo.lock",
+        &format!("version = 4\n\n[[package]]\n{package}"),
+    );
+    f.write("start/src/main.rs", "fn main() {}\n");
+}
+
+/// An image whose source is a crate, by this table.
+fn name_crate(f: &mut Fleet, table: &str) {
+    let sources = format!("[images.web-admin]\nsources = [{{ to = \"x\", crate = {table} }}]");
+    f.replace("services/web/service.toml", "[images.web-admin]", &sources);
+}
+
 macro_rules! tells {
     ($($name:ident: $change:expr;)*) => {$(
         #[test]
@@ -125,100 +142,72 @@ tells! {
         f.replace("services/web/service.toml", "[images.web-admin]", "[images.web-admin]\nsources = [{ to = \"x\", local = \"../base/service.toml\" }]");
     };
     two_origins_of_one_source: |f| {
-        f.write("start/Cargo.toml", "[package]\nname = \"start\"\nversion = \"0.1.0\"\n");
-        f.write("start/Cargo.lock", "version = 4\n\n[[package]]\nname = \"start\"\nversion = \"0.1.0\"\n");
-        f.write("start/src/main.rs", "fn main() {}\n");
+        write_crate(f);
         f.replace("services/web/service.toml", "[images.web-admin]", "[images.web-admin]\nsources = [{ to = \"x\", local = \"service.toml\", crate = { path = \"start\" } }]");
     };
     a_crate_outside: |f| {
-        f.write("start/Cargo.toml", "[package]\nname = \"start\"\nversion = \"0.1.0\"\n");
-        f.write("start/Cargo.lock", "version = 4\n\n[[package]]\nname = \"start\"\nversion = \"0.1.0\"\n");
-        f.write("start/src/main.rs", "fn main() {}\n");
-        f.replace("services/web/service.toml", "[images.web-admin]", "[images.web-admin]\nsources = [{ to = \"x\", crate = { path = \"../start\" } }]");
+        write_crate(f);
+        name_crate(f, "{ path = \"../start\" }");
     };
     a_crate_by_an_absolute_path: |f| {
-        f.write("start/Cargo.toml", "[package]\nname = \"start\"\nversion = \"0.1.0\"\n");
-        f.write("start/Cargo.lock", "version = 4\n\n[[package]]\nname = \"start\"\nversion = \"0.1.0\"\n");
-        f.write("start/src/main.rs", "fn main() {}\n");
-        f.replace("services/web/service.toml", "[images.web-admin]", "[images.web-admin]\nsources = [{ to = \"x\", crate = { path = \"/etc\" } }]");
+        write_crate(f);
+        name_crate(f, "{ path = \"/etc\" }");
     };
     a_crate_that_is_not_there: |f| {
-        f.write("start/Cargo.toml", "[package]\nname = \"start\"\nversion = \"0.1.0\"\n");
-        f.write("start/Cargo.lock", "version = 4\n\n[[package]]\nname = \"start\"\nversion = \"0.1.0\"\n");
-        f.write("start/src/main.rs", "fn main() {}\n");
-        f.replace("services/web/service.toml", "[images.web-admin]", "[images.web-admin]\nsources = [{ to = \"x\", crate = { path = \"strat\" } }]");
+        write_crate(f);
+        name_crate(f, "{ path = \"strat\" }");
     };
     a_crate_over_a_link_that_leads_out: |f| {
         std::os::unix::fs::symlink("/usr", f.path().join("link")).unwrap();
-        f.replace("services/web/service.toml", "[images.web-admin]", "[images.web-admin]\nsources = [{ to = \"x\", crate = { path = \"link\" } }]");
+        name_crate(f, "{ path = \"link\" }");
     };
     a_crate_without_a_manifest: |f| {
-        f.write("start/Cargo.toml", "[package]\nname = \"start\"\nversion = \"0.1.0\"\n");
-        f.write("start/Cargo.lock", "version = 4\n\n[[package]]\nname = \"start\"\nversion = \"0.1.0\"\n");
-        f.write("start/src/main.rs", "fn main() {}\n");
-        f.replace("services/web/service.toml", "[images.web-admin]", "[images.web-admin]\nsources = [{ to = \"x\", crate = { path = \"services\" } }]");
+        write_crate(f);
+        name_crate(f, "{ path = \"services\" }");
     };
     a_crate_that_is_only_a_workspace: |f| {
-        f.write("start/Cargo.toml", "[package]\nname = \"start\"\nversion = \"0.1.0\"\n");
-        f.write("start/Cargo.lock", "version = 4\n\n[[package]]\nname = \"start\"\nversion = \"0.1.0\"\n");
-        f.write("start/src/main.rs", "fn main() {}\n");
+        write_crate(f);
         f.write("start/Cargo.toml", "[workspace]\nmembers = []\n");
-        f.replace("services/web/service.toml", "[images.web-admin]", "[images.web-admin]\nsources = [{ to = \"x\", crate = { path = \"start\" } }]");
+        name_crate(f, "{ path = \"start\" }");
     };
     a_crate_with_a_broken_manifest: |f| {
-        f.write("start/Cargo.toml", "[package]\nname = \"start\"\nversion = \"0.1.0\"\n");
-        f.write("start/Cargo.lock", "version = 4\n\n[[package]]\nname = \"start\"\nversion = \"0.1.0\"\n");
-        f.write("start/src/main.rs", "fn main() {}\n");
+        write_crate(f);
         f.write("start/Cargo.toml", "[package]\nname = \n");
-        f.replace("services/web/service.toml", "[images.web-admin]", "[images.web-admin]\nsources = [{ to = \"x\", crate = { path = \"start\" } }]");
+        name_crate(f, "{ path = \"start\" }");
     };
     a_crate_without_a_lock: |f| {
-        f.write("start/Cargo.toml", "[package]\nname = \"start\"\nversion = \"0.1.0\"\n");
-        f.write("start/Cargo.lock", "version = 4\n\n[[package]]\nname = \"start\"\nversion = \"0.1.0\"\n");
-        f.write("start/src/main.rs", "fn main() {}\n");
+        write_crate(f);
         f.remove("start/Cargo.lock");
-        f.replace("services/web/service.toml", "[images.web-admin]", "[images.web-admin]\nsources = [{ to = \"x\", crate = { path = \"start\" } }]");
+        name_crate(f, "{ path = \"start\" }");
     };
     a_crate_that_its_lock_does_not_know: |f| {
-        f.write("start/Cargo.toml", "[package]\nname = \"start\"\nversion = \"0.1.0\"\n");
-        f.write("start/Cargo.lock", "version = 4\n\n[[package]]\nname = \"start\"\nversion = \"0.1.0\"\n");
-        f.write("start/src/main.rs", "fn main() {}\n");
+        write_crate(f);
         f.write("start/Cargo.lock", "version = 4\n");
-        f.replace("services/web/service.toml", "[images.web-admin]", "[images.web-admin]\nsources = [{ to = \"x\", crate = { path = \"start\" } }]");
+        name_crate(f, "{ path = \"start\" }");
     };
     a_crate_with_a_dependency_by_path: |f| {
-        f.write("start/Cargo.toml", "[package]\nname = \"start\"\nversion = \"0.1.0\"\n");
-        f.write("start/Cargo.lock", "version = 4\n\n[[package]]\nname = \"start\"\nversion = \"0.1.0\"\n");
-        f.write("start/src/main.rs", "fn main() {}\n");
+        write_crate(f);
         f.write("start/Cargo.lock", "version = 4\n\n[[package]]\nname = \"helper\"\nversion = \"0.1.0\"\n\n[[package]]\nname = \"start\"\nversion = \"0.1.0\"\ndependencies = [\"helper\"]\n");
-        f.replace("services/web/service.toml", "[images.web-admin]", "[images.web-admin]\nsources = [{ to = \"x\", crate = { path = \"start\" } }]");
+        name_crate(f, "{ path = \"start\" }");
     };
     a_crate_with_a_link_that_leads_out: |f| {
-        f.write("start/Cargo.toml", "[package]\nname = \"start\"\nversion = \"0.1.0\"\n");
-        f.write("start/Cargo.lock", "version = 4\n\n[[package]]\nname = \"start\"\nversion = \"0.1.0\"\n");
-        f.write("start/src/main.rs", "fn main() {}\n");
+        write_crate(f);
         std::os::unix::fs::symlink("../../secret.rs", f.path().join("start/src/secret.rs")).unwrap();
-        f.replace("services/web/service.toml", "[images.web-admin]", "[images.web-admin]\nsources = [{ to = \"x\", crate = { path = \"start\" } }]");
+        name_crate(f, "{ path = \"start\" }");
     };
     a_manifest_over_a_link_that_leads_out: |f| {
-        f.write("start/Cargo.toml", "[package]\nname = \"start\"\nversion = \"0.1.0\"\n");
-        f.write("start/Cargo.lock", "version = 4\n\n[[package]]\nname = \"start\"\nversion = \"0.1.0\"\n");
-        f.write("start/src/main.rs", "fn main() {}\n");
+        write_crate(f);
         f.remove("start/Cargo.toml");
         std::os::unix::fs::symlink("/etc/os-release", f.path().join("start/Cargo.toml")).unwrap();
-        f.replace("services/web/service.toml", "[images.web-admin]", "[images.web-admin]\nsources = [{ to = \"x\", crate = { path = \"start\" } }]");
+        name_crate(f, "{ path = \"start\" }");
     };
     a_program_that_the_crate_does_not_have: |f| {
-        f.write("start/Cargo.toml", "[package]\nname = \"start\"\nversion = \"0.1.0\"\n");
-        f.write("start/Cargo.lock", "version = 4\n\n[[package]]\nname = \"start\"\nversion = \"0.1.0\"\n");
-        f.write("start/src/main.rs", "fn main() {}\n");
-        f.replace("services/web/service.toml", "[images.web-admin]", "[images.web-admin]\nsources = [{ to = \"x\", crate = { path = \"start\", bin = \"strat\" } }]");
+        write_crate(f);
+        name_crate(f, "{ path = \"start\", bin = \"strat\" }");
     };
     an_unknown_key_of_a_crate: |f| {
-        f.write("start/Cargo.toml", "[package]\nname = \"start\"\nversion = \"0.1.0\"\n");
-        f.write("start/Cargo.lock", "version = 4\n\n[[package]]\nname = \"start\"\nversion = \"0.1.0\"\n");
-        f.write("start/src/main.rs", "fn main() {}\n");
-        f.replace("services/web/service.toml", "[images.web-admin]", "[images.web-admin]\nsources = [{ to = \"x\", crate = { path = \"start\", bim = \"x\" } }]");
+        write_crate(f);
+        name_crate(f, "{ path = \"start\", bim = \"x\" }");
     };
     an_override_of_no_image: |f| {
         f.overrides.push(("my.tera", "{% extends \"wbe\" %}\n{% block user %}{% endblock user %}\n".into()));
