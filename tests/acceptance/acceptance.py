@@ -25,7 +25,7 @@ import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-KOLLA = HERE.parent
+KOLLA = HERE.parents[1]
 CLIENT = "openstack-client-openstack-client"
 PATIENCE = 300
 
