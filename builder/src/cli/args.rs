@@ -200,6 +200,11 @@ pub(super) enum Command {
   kolla test
   kolla test keystone '@nova'")]
     Test(TestArgs),
+    /// List the images that are published in a namespace
+    #[command(after_help = "Examples:
+  kolla search registry.example:5000/kollaglue
+  kolla search localhost:5000/me --format json | jq -r '.images[].image'")]
+    Search(SearchArgs),
     /// Remove what this program left behind in the engine and the cache, and nothing else
     #[command(after_help = "Examples:
   kolla clean --dry-run
@@ -211,6 +216,11 @@ pub(super) enum Command {
   kolla export '@nova' --to oci:layout       an OCI image layout, added to if it is there
   kolla export keystone --to docker          from the native engine's store into Docker")]
     Export(ExportArgs),
+    /// Write what is to be built for another builder: contexts, and a file for docker buildx bake
+    #[command(after_help = "Examples:
+  kolla export-plan -o plan && (cd plan && docker buildx bake --load)
+  kolla export-plan --registry registry.example -o plan && (cd plan && docker buildx bake --push)")]
+    ExportPlan(ExportPlanArgs),
     /// Run a container of a built image to its end
     #[command(after_help = "Examples:
   kolla run keystone                         the image's own command
@@ -386,6 +396,16 @@ pub(super) struct TestArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct SearchArgs {
+    /// Where to look [default: what --registry and --namespace say]
+    #[arg(value_name = "[REGISTRY/]NAMESPACE")]
+    pub(super) namespace: Option<String>,
+    /// The form of the list
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(super) format: TableFormat,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct ExportArgs {
     /// Images by name with `*`, `?`, `[...]` and `{a,b}`, or `@SERVICE`
     #[arg(value_name = "PATTERN", required = true)]
@@ -394,6 +414,33 @@ pub(super) struct ExportArgs {
     /// which loads them into Docker or Podman
     #[arg(long, value_name = "DESTINATION")]
     pub(super) to: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExportPlanArgs {
+    #[command(flatten)]
+    pub(super) selection: SelectionArgs,
+    /// The folder to write to
+    #[arg(long, short, value_name = "DIR")]
+    pub(super) output: PathBuf,
+    /// The form of the plan: bake, a docker-bake.json
+    #[arg(long, value_name = "FORMAT", default_value = "bake")]
+    pub(super) format: PlanFormat,
+    /// Where the images go, which decides by what tag they are known again: engine, where what it
+    /// holds already is left out, or registry [default: registry where one is named, else engine]
+    #[arg(long, value_name = "WHERE")]
+    pub(super) tags_for: Option<TagsFor>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum PlanFormat {
+    Bake,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum TagsFor {
+    Engine,
+    Registry,
 }
 
 #[derive(Debug, Args)]

@@ -183,6 +183,15 @@ fn run(cli: &Cli, environment: &Environment, console: &Console) -> Result<Ending
         Command::Export(args) => {
             in_runtime(commands::export::run(args, &settings, environment, console))
         }
+        Command::ExportPlan(args) => in_runtime(commands::export_plan::run(
+            args,
+            &settings,
+            environment,
+            console,
+        )),
+        Command::Search(args) => {
+            in_runtime(commands::search::run(args, &settings, environment, console))
+        }
         Command::Run(args) => in_runtime(commands::run::run(args, &settings, environment, console)),
         Command::Clean(args) => {
             in_runtime(commands::clean::run(args, &settings, environment, console))

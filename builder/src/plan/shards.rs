@@ -8,10 +8,11 @@ use crate::model::ImageName;
 /// before their children, and everything is dealt the same way each time.
 ///
 /// An image and what is made from it go into one group, up to a fair share of all. What is larger is
-/// parted where it branches: the image at the top stays with as many of its children, and all below
-/// those, as there is room for, and the other children go elsewhere. Their groups build the images
-/// above them as well, unless a registry has them by then. An image with several parents counts as the
-/// child of the one that itself stands on most others.
+/// parted where it branches: the image at the top stays with one of its children, and all below that, and
+/// with as many others as there is room for; the rest goes elsewhere. Its groups build the images
+/// above as well, unless a registry has them by then; so a chain is never parted, which would save
+/// nothing. An image with several parents counts as the child of the one that itself stands on most
+/// others.
 pub fn shards(affected: &[Affected], count: usize) -> Vec<Vec<ImageName>> {
     let forest = Forest::new(affected);
     let share = affected.len().div_ceil(count.max(1)).max(1);
@@ -100,7 +101,6 @@ impl Forest {
         let mut own = Some(carried);
         let mut children = self.children[top].clone();
         children.sort_by_key(|child| (Reverse(self.sizes[*child]), *child));
-        let first = pieces.len();
         let (large, small): (Vec<usize>, Vec<usize>) = children
             .into_iter()
             .partition(|child| self.sizes[*child] > share);
@@ -108,21 +108,17 @@ impl Forest {
             self.part(child, own.take().unwrap_or_default(), share, pieces);
         }
         // Pieces of this level are shared by its own children only.
-        let first = if let Some(own) = own {
-            pieces.push(own);
-            first
-        } else {
-            pieces.len()
-        };
+        let first = pieces.len();
         for child in small {
-            let room = pieces[first..]
-                .iter()
-                .position(|piece| piece.len() + self.sizes[child] <= share);
-            let at = room.map_or(pieces.len(), |room| first + room);
-            if at == pieces.len() {
-                pieces.push(Vec::new());
-            }
-            self.tree(child, &mut pieces[at]);
+            let piece = own.take().or_else(|| {
+                let room = pieces[first..]
+                    .iter()
+                    .position(|piece| piece.len() + self.sizes[child] <= share)?;
+                Some(pieces.remove(first + room))
+            });
+            let mut piece = piece.unwrap_or_default();
+            self.tree(child, &mut piece);
+            pieces.push(piece);
         }
     }
 
@@ -175,7 +171,7 @@ mod tests {
         assert_eq!(dealt(&fleet, 2)?, ["a a1 a2", "b b1 c"]);
         assert_eq!(dealt(&fleet, 1)?, ["a b a1 a2 b1 c"]);
         // No more groups than there is something for.
-        assert_eq!(dealt(&["a", "a1<a"], 1)?, ["a a1"]);
+        assert_eq!(dealt(&["a", "a1<a"], 4)?, ["a a1"]);
         assert_eq!(dealt(&["a"], 9)?, ["a"]);
         assert!(dealt(&[], 3)?.is_empty());
         Ok(())
@@ -195,7 +191,7 @@ mod tests {
             "redis<base",
         ];
         let groups = dealt(&fleet, 3)?;
-        assert_eq!(groups, ["base os redis", "heat h1 h2", "nova n1 n2"]);
+        assert_eq!(groups, ["base os heat h1 h2", "nova n1 n2", "redis"]);
         Ok(())
     }
 
@@ -223,9 +219,9 @@ mod tests {
             assert_eq!(names.len(), all.len());
             assert_eq!(groups.iter().map(Vec::len).sum::<usize>(), all.len());
             assert!(groups.len() <= count && groups.iter().all(|group| !group.is_empty()));
-            // At most the pieces of two shares, or the two images at the top of all.
+            // A share, a last piece of a share, and the two images above everything.
             let share = all.len().div_ceil(count);
-            assert!(groups.iter().all(|group| group.len() <= (2 * share).max(3)));
+            assert!(groups.iter().all(|group| group.len() <= 2 * share + 2));
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ mod download;
 mod endpoint;
 mod error;
 mod exchange;
+mod list;
 mod manifest;
 pub mod media;
 mod options;
