@@ -60,7 +60,12 @@ pub fn bake_file(images: &[BakeImage]) -> Value {
         .into_iter()
         .map(|(name, targets)| (name, json!({ "targets": targets })))
         .collect();
-    json!({ "group": groups, "target": targets })
+    let mut file = json!({ "group": groups });
+    // An empty table is a mistake to buildx.
+    if !targets.is_empty() {
+        file["target"] = Value::Object(targets);
+    }
+    file
 }
 
 const DEFAULT: &str = "default";
@@ -149,6 +154,7 @@ mod tests {
             json!(["a_b", "a_b_", "default_", "web"])
         );
         assert!(file["group"].get("web").is_none());
+        assert!(bake_file(&[]).get("target").is_none());
         Ok(())
     }
 

@@ -23,12 +23,13 @@ pub(in super::super) async fn run(
     let (registry, namespace) = match &args.namespace {
         None => (settings.registry.clone(), settings.namespace.clone()),
         Some(text) => {
-            // With an image behind it, it is a reference.
-            let any = Reference::parse(&format!("{text}/image")).map_err(|_| {
+            let no_namespace = || {
                 Diagnostic::definition(format!("`{}` is no namespace", text.escape_debug()))
                     .hint("write [REGISTRY/]NAMESPACE, such as registry.example:5000/kollaglue")
-            })?;
-            let path = any.path().trim_end_matches("/image");
+            };
+            // With an image behind it, it is a reference.
+            let any = Reference::parse(&format!("{text}/image")).map_err(|_| no_namespace())?;
+            let path = any.path().strip_suffix("/image").ok_or_else(no_namespace)?;
             let own = any.registry().cloned();
             let namespace = Namespace::new(path)?;
             (own.or_else(|| settings.registry.clone()), namespace)
