@@ -26,7 +26,7 @@ pub(super) struct Cli {
     pub(super) command: Command,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct GlobalArgs {
     /// The folder with `services/` in it [default: the nearest one above this]
     #[arg(
@@ -177,6 +177,12 @@ pub(super) enum Command {
   kolla plan --why keystone
   kolla plan --format json | jq '.images[] | select(.action == \"build\") | .image'")]
     Plan(PlanArgs),
+    /// Tell which images a change affects
+    #[command(after_help = "Examples:
+  kolla affected --since HEAD                  by what is not committed yet
+  kolla affected --since origin/main... --why  by this branch, and by which input
+  kolla affected --since origin/main... --format github --shards 4")]
+    Affected(AffectedArgs),
     /// List the images of the fleet
     #[command(after_help = "Examples:
   kolla list @nova
@@ -206,6 +212,11 @@ pub(super) enum Command {
   kolla test
   kolla test keystone '@nova'")]
     Test(TestArgs),
+    /// List the images that are published in a namespace
+    #[command(after_help = "Examples:
+  kolla search registry.example:5000/kollaglue
+  kolla search localhost:5000/me --format json | jq -r '.images[].image'")]
+    Search(SearchArgs),
     /// Remove what this program left behind in the engine and the cache, and nothing else
     #[command(after_help = "Examples:
   kolla clean --dry-run
@@ -217,6 +228,11 @@ pub(super) enum Command {
   kolla export '@nova' --to oci:layout       an OCI image layout, added to if it is there
   kolla export keystone --to docker          from the native engine's store into Docker")]
     Export(ExportArgs),
+    /// Write what is to be built for another builder: contexts, and a file for docker buildx bake
+    #[command(after_help = "Examples:
+  kolla export-plan -o plan && (cd plan && docker buildx bake --load)
+  kolla export-plan --registry registry.example -o plan && (cd plan && docker buildx bake --push)")]
+    ExportPlan(ExportPlanArgs),
     /// Run a container of a built image to its end
     #[command(after_help = "Examples:
   kolla run keystone                         the image's own command
@@ -283,6 +299,43 @@ pub(super) struct PlanArgs {
     /// The form of the plan
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub(super) format: TableFormat,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SinceArgs {
+    /// What to compare the work tree with: a branch, a tag, a commit; with `...` behind it, where it
+    /// and HEAD parted
+    #[arg(long, value_name = "REV")]
+    pub(super) since: String,
+    /// Compare with the commit where REV and HEAD parted
+    #[arg(long)]
+    pub(super) merge_base: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AffectedArgs {
+    #[command(flatten)]
+    pub(super) patterns: Patterns,
+    #[command(flatten)]
+    pub(super) since: SinceArgs,
+    /// Name every input that changed
+    #[arg(long)]
+    pub(super) why: bool,
+    /// The form of the list; github is a matrix of jobs, gitlab a child pipeline
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(super) format: AffectedFormat,
+    /// Deal the images to at most N jobs, for github and gitlab [default: a job for each image]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(super) shards: Option<u16>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum AffectedFormat {
+    Table,
+    Json,
+    Names,
+    Github,
+    Gitlab,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -355,6 +408,16 @@ pub(super) struct TestArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct SearchArgs {
+    /// Where to look [default: what --registry and --namespace say]
+    #[arg(value_name = "[REGISTRY/]NAMESPACE")]
+    pub(super) namespace: Option<String>,
+    /// The form of the list
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(super) format: TableFormat,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct ExportArgs {
     /// Images by name with `*`, `?`, `[...]` and `{a,b}`, or `@SERVICE`
     #[arg(value_name = "PATTERN", required = true)]
@@ -363,6 +426,33 @@ pub(super) struct ExportArgs {
     /// which loads them into Docker or Podman
     #[arg(long, value_name = "DESTINATION")]
     pub(super) to: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExportPlanArgs {
+    #[command(flatten)]
+    pub(super) selection: SelectionArgs,
+    /// The folder to write to
+    #[arg(long, short, value_name = "DIR")]
+    pub(super) output: PathBuf,
+    /// The form of the plan: bake, a docker-bake.json
+    #[arg(long, value_name = "FORMAT", default_value = "bake")]
+    pub(super) format: PlanFormat,
+    /// Where the images go, which decides by what tag they are known again: engine, where what it
+    /// holds already is left out, or registry [default: registry where one is named, else engine]
+    #[arg(long, value_name = "WHERE")]
+    pub(super) tags_for: Option<TagsFor>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum PlanFormat {
+    Bake,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum TagsFor {
+    Engine,
+    Registry,
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ mod diagnostics;
 mod durations;
 mod engine;
 mod fleet;
+mod git;
 mod keychain;
 mod lock;
 mod logs;
@@ -17,6 +18,7 @@ mod progress;
 mod published;
 mod rootless;
 mod settings;
+mod since;
 mod timing;
 mod toolchain;
 mod version;
@@ -163,6 +165,13 @@ fn run(cli: &Cli, environment: &Environment, console: &Console) -> Result<Ending
         Command::Completions { .. } => Ok(Ending::Good),
         Command::Config(args) => commands::config::run(args, &settings, console),
         Command::Check => commands::check::run(&settings, console),
+        Command::Affected(args) => in_runtime(commands::affected::run(
+            args,
+            &cli.global,
+            &settings,
+            environment,
+            console,
+        )),
         Command::List(args) => commands::list::run(args, &settings, console),
         Command::Graph(args) => commands::graph::run(args, &settings, console),
         Command::Render(args) => {
@@ -182,6 +191,15 @@ fn run(cli: &Cli, environment: &Environment, console: &Console) -> Result<Ending
         }
         Command::Export(args) => {
             in_runtime(commands::export::run(args, &settings, environment, console))
+        }
+        Command::ExportPlan(args) => in_runtime(commands::export_plan::run(
+            args,
+            &settings,
+            environment,
+            console,
+        )),
+        Command::Search(args) => {
+            in_runtime(commands::search::run(args, &settings, environment, console))
         }
         Command::Run(args) => in_runtime(commands::run::run(args, &settings, environment, console)),
         Command::Clean(args) => {

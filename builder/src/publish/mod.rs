@@ -1,12 +1,16 @@
-//! Sending images to a registry.
+//! Sending images to a registry, and looking what is there.
 //!
 //! Owns the order, the credentials' way and the retries of pushing. An image is sent after its
 //! parents, so that the layers they share are mounted there instead of sent again.
+
+mod search;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
+
+pub use search::{Found, search};
 
 use crate::engine::{self, Engine};
 use crate::event::{Activity, Ending, Event, Sink};

@@ -2,14 +2,22 @@
 //!
 //! Pure functions from data to text: they neither print nor know whether there is a terminal.
 
+mod affected;
+mod bake;
+mod ci;
 mod fleet;
 mod graph;
 mod plan;
+mod search;
 mod summary;
 mod table;
 
+pub use affected::{affected_json, affected_names, affected_table};
+pub use bake::{BAKE_FILE, BakeImage, BakeParent, bake_file};
+pub use ci::{MAX_GITHUB_JOBS, Shard, github_matrix, gitlab_pipeline};
 pub use fleet::{fleet_json, fleet_names, fleet_table};
 pub use graph::{GraphFormat, graph_text};
 pub use plan::{plan_json, plan_table, reason};
+pub use search::{Listed, search_json, search_table};
 pub use summary::{Failure, ImageReport, Status, Summary};
 pub use table::{count, human_seconds, human_size, table};

@@ -10,7 +10,7 @@ use crate::context::{Assembly, Fetcher};
 use crate::engine::{BuildEvent, BuildRequest, Engine};
 use crate::event::{Activity, Ending, Event, Sink};
 use crate::graph::ImageGraph;
-use crate::model::{Diagnostic, ImageId, ImageName, Platform, Reference};
+use crate::model::{Diagnostic, Fingerprint, ImageId, ImageName, Platform, Reference};
 use crate::plan::{
     Action, FINGERPRINT_LABEL, Fingerprinted, IMAGE_LABEL, Plan, PlannedImage, Reason, Records,
     engine_reference,
@@ -201,13 +201,7 @@ impl Builder<'_> {
         Ok(BuildRequest {
             context: Arc::new(context),
             args: node.rendered().definition().args().clone(),
-            labels: BTreeMap::from([
-                (
-                    FINGERPRINT_LABEL.to_owned(),
-                    planned.fingerprint.to_string(),
-                ),
-                (IMAGE_LABEL.to_owned(), image.to_string()),
-            ]),
+            labels: labels(image, &planned.fingerprint),
             platform: self.options.platform.clone(),
             reference: engine_reference(image, &planned.fingerprint),
             cache: !forced,
@@ -260,6 +254,14 @@ impl Builder<'_> {
             ending,
         });
     }
+}
+
+/// The labels that an image gets whatever its Dockerfile says: by them it is known again.
+pub fn labels(image: &ImageName, fingerprint: &Fingerprint) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (FINGERPRINT_LABEL.to_owned(), fingerprint.to_string()),
+        (IMAGE_LABEL.to_owned(), image.to_string()),
+    ])
 }
 
 /// The Dockerfile as an engine gets it: parents by the reference of their fingerprint.

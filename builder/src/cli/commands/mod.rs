@@ -1,15 +1,18 @@
 //! One file a command.
 
+pub(super) mod affected;
 pub(super) mod build;
 pub(super) mod check;
 pub(super) mod clean;
 pub(super) mod config;
 pub(super) mod export;
+pub(super) mod export_plan;
 pub(super) mod graph;
 pub(super) mod list;
 pub(super) mod plan;
 pub(super) mod push;
 pub(super) mod render;
 pub(super) mod run;
+pub(super) mod search;
 mod session;
 pub(super) mod test;

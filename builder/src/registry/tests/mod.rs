@@ -4,6 +4,7 @@
 mod addressing;
 mod authentication;
 mod cuts;
+mod listing;
 mod memory;
 mod pulling;
 mod pushing;
