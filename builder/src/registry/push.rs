@@ -70,6 +70,11 @@ impl Pusher {
         }
     }
 
+    /// What it pushes by.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// Sends what is missing of an image: blobs in parallel, then the manifest by its tags in their
     /// order, or by its digest where it has none, so that a tag never names what is not there.
     /// `progress` gets bytes done and in all, from several threads; the first may go back when a blob
