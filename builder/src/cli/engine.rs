@@ -120,6 +120,14 @@ fn proxy(environment: &Environment) -> Result<Option<registry::Proxy>, Diagnosti
     registry::Proxy::new(&url, &except).map(Some)
 }
 
+/// How registries are spoken to.
+pub(super) fn registry_options(environment: &Environment) -> Result<registry::Options, Diagnostic> {
+    Ok(registry::Options {
+        proxy: proxy(environment)?,
+        ..registry::Options::default()
+    })
+}
+
 fn native(settings: &Settings, environment: &Environment) -> Result<Native, Diagnostic> {
     if rootless::is_needed() {
         match rootless::begin_anew(&environment.arguments)? {}
@@ -142,10 +150,7 @@ fn native(settings: &Settings, environment: &Environment) -> Result<Native, Diag
         resolv_conf: std::fs::read_to_string(RESOLV_CONF).unwrap_or_default(),
         proxies: proxies.collect(),
         secrets: settings.secrets.clone(),
-        registry: registry::Options {
-            proxy: proxy(environment)?,
-            ..registry::Options::default()
-        },
+        registry: registry_options(environment)?,
         login: std::sync::Arc::new(login(environment)),
     })
     .map_err(|e| e.diagnostic())

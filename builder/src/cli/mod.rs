@@ -10,6 +10,7 @@ mod durations;
 mod engine;
 mod fleet;
 mod keychain;
+mod keys;
 mod lock;
 mod logs;
 mod mirrors;
@@ -153,6 +154,8 @@ fn run(cli: &Cli, environment: &Environment, console: &Console) -> Result<Ending
     match &cli.command {
         Command::Completions { .. } => Ok(Ending::Good),
         Command::Config(args) => commands::config::run(args, &settings, console),
+        Command::Keygen(args) => commands::keygen::run(args, environment, console),
+        Command::Verify(args) => commands::verify::run(args, &settings, environment, console),
         Command::Check => commands::check::run(&settings, console),
         Command::List(args) => commands::list::run(args, &settings, console),
         Command::Graph(args) => commands::graph::run(args, &settings, console),

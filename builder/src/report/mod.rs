@@ -7,9 +7,11 @@ mod graph;
 mod plan;
 mod summary;
 mod table;
+mod verify;
 
 pub use fleet::{fleet_json, fleet_names, fleet_table};
 pub use graph::{GraphFormat, graph_text};
 pub use plan::{plan_json, plan_table, reason};
 pub use summary::{Failure, ImageReport, Status, Summary};
 pub use table::{count, human_seconds, human_size, table};
+pub use verify::{Verified, verify_json, verify_table};

@@ -32,8 +32,8 @@ const BARE_PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
 /// The most layers that are read of a manifest of signatures or of statements.
 pub(super) const MAX_LAYERS: usize = 64;
 
-/// The largest envelope that is read, in bytes: some ten times that of an image of 2000 packages.
-pub(super) const MAX_ENVELOPE: u64 = 32 << 20;
+/// The largest envelope that is read, in bytes: several times that of an image of 2000 packages.
+pub(super) const MAX_ENVELOPE: u64 = 16 << 20;
 
 /// What was attached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -203,11 +203,12 @@ impl Job<'_> {
     fn fetch(&self, layer: &Descriptor) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
         let client = self.pusher.client();
-        let blob = Blob {
-            digest: layer.digest.clone(),
-            size: layer.size,
-        };
-        client.blob(&self.subject.repository, &blob, &mut bytes, &|_, _| {})?;
+        client.blob(
+            &self.subject.repository,
+            &layer.into(),
+            &mut bytes,
+            &|_, _| {},
+        )?;
         Ok(bytes)
     }
 
@@ -268,12 +269,7 @@ impl Job<'_> {
             .map(|before| before.digest)
             .filter(|digest| *digest != descriptor.digest);
         let named = [&manifest.config].into_iter().chain(&manifest.layers);
-        let blobs: Vec<Blob> = named
-            .map(|named| Blob {
-                digest: named.digest.clone(),
-                size: named.size,
-            })
-            .collect();
+        let blobs: Vec<Blob> = named.map(Blob::from).collect();
         let mut memory = Memory::default();
         for layer in layers.into_iter().chain([config]) {
             memory.0.insert(layer.descriptor.digest, layer.bytes);

@@ -10,9 +10,11 @@ mod envelope;
 mod key;
 mod payload;
 mod provenance;
+mod sbom;
 mod sealed;
 mod statement;
 mod subject;
+mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -20,5 +22,7 @@ mod tests;
 pub use attach::{ATTESTATIONS, Attached, SIGNATURES, attach};
 pub use key::{PublicKey, SecretKey};
 pub use provenance::{BUILD_TYPE, Dependency, Provenance, UNKNOWN_BUILDER};
+pub use sbom::Sbom;
 pub use statement::{CYCLONEDX, PROVENANCE, Statement};
 pub use subject::Subject;
+pub use verify::{Content, Expected, Finding, Origin, Signed, Verdict, verify};

@@ -15,7 +15,9 @@ use super::statement::{CYCLONEDX, PREDICATE_TYPE, PROVENANCE, Read};
 use super::{PublicKey, Subject, sbom};
 use crate::model::{Digest, ImageName, Reference};
 use crate::oci::spec::{Descriptor, Manifest};
-use crate::registry::{Blob, Client, Error, Repository};
+use crate::registry::{Client, Error, Repository};
+
+const NOT_BY_KEY: &str = "signed, but not by this key, or changed since";
 
 /// How one thing is that should be there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -44,11 +46,11 @@ impl<T> Finding<T> {
         }
     }
 
-    /// Of several, the one to tell: a good one, else the most telling failure, which is the last.
+    /// Of several, the one to tell: a good one, else what is wrong with one that is by this key.
     fn or(self, other: Self) -> Self {
         match (&self, &other) {
-            (Self::Good(_), _) => self,
-            (Self::Wrong { .. }, Self::Missing) => self,
+            (Self::Good(_), _) | (Self::Wrong { .. }, Self::Missing) => self,
+            (Self::Wrong { reason }, Self::Wrong { .. }) if reason != NOT_BY_KEY => self,
             _ => other,
         }
     }
@@ -166,13 +168,16 @@ impl Check<'_> {
         let signature = layer.annotations.get(SIGNATURE);
         let signature = signature.and_then(|text| STANDARD.decode(text).ok());
         if !signature.is_some_and(|s| self.expected.key.verifies(payload, &s)) {
-            return Finding::wrong("signed, but not by this key, or changed since");
+            return Finding::wrong(NOT_BY_KEY);
         }
         let Some(claim) = Claim::parse(payload) else {
             return Finding::wrong("this key signed something else than an image");
         };
         if claim.digest != self.subject.manifest.digest {
-            return Finding::wrong(format!("the signature is for another digest, {}", claim.digest));
+            return Finding::wrong(format!(
+                "the signature is for another digest, {}",
+                claim.digest
+            ));
         }
         let name = match self.expected.signed_as {
             Some(reference) => Repository::of(reference).to_string(),
@@ -213,11 +218,7 @@ impl Check<'_> {
     }
 
     /// A statement that the key vouches for, of this image and this kind.
-    fn statement(
-        &self,
-        layer: &Descriptor,
-        kind: &str,
-    ) -> Result<Result<Read, Unreadable>, Error> {
+    fn statement(&self, layer: &Descriptor, kind: &str) -> Result<Result<Read, Unreadable>, Error> {
         let bytes = match self.fetch(layer, MAX_ENVELOPE)? {
             Ok(bytes) => bytes,
             Err(reason) => return Ok(Err(reason)),
@@ -226,9 +227,7 @@ impl Check<'_> {
             return Ok(Err("it is no signed statement".to_owned()));
         };
         let Some(statement) = envelope.signed_by(self.expected.key) else {
-            return Ok(Err(
-                "signed, but not by this key, or changed since".to_owned()
-            ));
+            return Ok(Err(NOT_BY_KEY.to_owned()));
         };
         let digest = &self.subject.manifest.digest;
         Ok(match Read::parse(statement) {
@@ -296,12 +295,11 @@ impl Check<'_> {
             )));
         }
         let mut bytes = Vec::new();
-        let blob = Blob {
-            digest: layer.digest.clone(),
-            size: layer.size,
-        };
         let repository = &self.subject.repository;
-        match self.client.blob(repository, &blob, &mut bytes, &|_, _| {}) {
+        match self
+            .client
+            .blob(repository, &layer.into(), &mut bytes, &|_, _| {})
+        {
             Ok(()) => Ok(Ok(bytes)),
             Err(error) => damaged(error),
         }
