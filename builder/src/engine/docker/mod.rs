@@ -15,7 +15,9 @@ mod progress;
 mod push;
 mod room;
 mod run;
+mod walk;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -28,9 +30,10 @@ pub use address::{Address, Surroundings, candidates};
 
 use super::{
     BuildEvent, BuildRequest, Destination, Engine, Error, Info, Leftover, RunRequest, RunResult,
-    StoredImage,
+    StoredImage, Visitor,
 };
 use crate::model::{Digest, ImageId, Platform, Reference};
+use crate::oci::spec::ImageConfig;
 use crate::registry::Credentials;
 
 /// How long an engine may take to say that it is there.
@@ -217,6 +220,10 @@ impl Engine for Docker {
 
     async fn run(&self, request: &RunRequest) -> Result<RunResult, Error> {
         self.run_container(request).await
+    }
+
+    async fn walk(&self, image: &ImageId, visitor: Arc<dyn Visitor>) -> Result<ImageConfig, Error> {
+        self.walk_image(image, visitor).await
     }
 
     async fn leftovers(&self, label: &str) -> Result<Vec<Leftover>, Error> {
