@@ -25,7 +25,6 @@ pub mod oci;
 pub mod registry;
 pub mod engine;
 pub mod inventory;
-pub mod inventory;
 pub mod supply;
 pub mod plan;
 pub mod schedule;
