@@ -124,6 +124,8 @@ fn help_is_there_for_every_command() {
         "check",
         "push",
         "test",
+        "verify",
+        "keygen",
         "clean",
         "config",
         "completions",

@@ -7,6 +7,7 @@ mod cuts;
 mod memory;
 mod pulling;
 mod pushing;
+mod referrers;
 mod server;
 
 use std::collections::HashMap;
