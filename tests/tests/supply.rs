@@ -401,6 +401,17 @@ fn the_sbom_is_valid_cyclonedx() {
     let output = valid(&document);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(output.stdout, b"5 components\n");
+    // What real package names and versions look like.
+    if let Ok(status) = fs::read("/var/lib/dpkg/status") {
+        let packages = parse_dpkg_status(&status).unwrap();
+        let sbom = Sbom {
+            packages: &packages,
+            ..sbom
+        };
+        let output = valid(&sbom.document(&subject));
+        let said = format!("{} components\n", packages.len() + 1);
+        assert_eq!(String::from_utf8_lossy(&output.stdout), said, "{output:?}");
+    }
     document["components"][0]["type"] = json!("thing");
     assert!(!valid(&document).status.success());
 }
@@ -434,7 +445,7 @@ fn what_is_missing_is_told() {
     let run = published
         .kolla
         .run(&["verify", &place, "--tag", "2", "base"]);
-    run.exits(1).says("does not know manifest 2");
+    run.exits(1).says("base:2 is not in the registry");
     // Without names it is about all images of the fleet, of which one is published.
     published.sign(&published.key());
     let run = published

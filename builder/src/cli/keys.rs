@@ -29,8 +29,8 @@ pub(super) fn public(named: Option<&Path>, root: &Path) -> Result<PublicKey, Dia
     PublicKey::parse(&text).map_err(|problem| problem.at(Location::file(path)))
 }
 
-fn read(path: &Path) -> Result<Zeroizing<String>, Diagnostic> {
-    let mut text = Zeroizing::new(String::new());
+fn read(path: &Path) -> Result<String, Diagnostic> {
+    let mut text = String::new();
     std::fs::File::open(path)
         .and_then(|file| file.take(MAX_FILE + 1).read_to_string(&mut text))
         .map_err(|e| {

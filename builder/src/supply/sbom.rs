@@ -30,11 +30,13 @@ impl Sbom<'_> {
     /// The CycloneDX document: the same for the same packages and image, whenever it is made.
     pub fn document(&self, subject: &Subject) -> Value {
         let digest = &subject.manifest.digest;
+        let repository = subject.repository.to_string();
+        let parts: Vec<String> = repository.split('/').map(encoded).collect();
         let image = format!(
             "pkg:oci/{}@{}?repository_url={}",
             encoded(self.image.as_str()),
             encoded(&digest.to_string()),
-            encoded(&subject.repository.to_string()),
+            parts.join("/"),
         );
         // By their identities, so that none is twice and the order is one.
         let components: BTreeMap<String, Value> = self
@@ -58,7 +60,7 @@ impl Sbom<'_> {
                 "component": {
                     "type": "container",
                     "bom-ref": image,
-                    "name": subject.repository.to_string(),
+                    "name": repository,
                     "version": digest.to_string(),
                     "purl": image,
                     "hashes": [{ "alg": "SHA-256", "content": digest.hex() }],

@@ -93,12 +93,15 @@ fn check(client: &Client, key: &PublicKey, wanted: &Wanted<'_>) -> Verified {
     Verified {
         image: wanted.image.clone(),
         reference: wanted.reference.clone(),
-        outcome: outcome.map_err(|error| problem(&error)),
+        outcome: outcome.map_err(|error| problem(&error, &wanted.reference)),
     }
 }
 
 /// Why an image could not be checked.
-fn problem(error: &Error) -> Diagnostic {
+fn problem(error: &Error, reference: &Reference) -> Diagnostic {
+    if let Error::NotFound { .. } = error {
+        return Diagnostic::new(Class::Build, format!("{reference} is not in the registry"));
+    }
     let registry = error.repository().registry().to_owned();
     let class = match error {
         Error::NotFound { .. } | Error::Corrupt { .. } | Error::Refused { .. } => Class::Build,
@@ -111,9 +114,6 @@ fn problem(error: &Error) -> Diagnostic {
     };
     let problem = Diagnostic::new(class, error.to_string());
     match error {
-        Error::NotFound { .. } => {
-            problem.hint("it was not published by this tag; --tag names another")
-        }
         Error::Unauthorized { .. } | Error::Denied { .. } => {
             problem.hint(format!("`docker login {registry}` says who you are"))
         }
@@ -136,25 +136,28 @@ fn finish(
     if !silent.is_empty() && silent.len() == checked.len() {
         return Err(silent.into_iter().take(1).collect());
     }
-    for problem in checked.iter().flat_map(Verified::problems) {
-        console.error_text(&format!("{}\n", diagnostics::render(&problem, false)));
-    }
-    let good = checked.iter().filter(|one| one.is_good()).count();
+    let problems: Vec<Diagnostic> = checked.iter().flat_map(Verified::problems).collect();
     match format {
         TableFormat::Table => {
             console.result(&report::verify_table(checked, console.width()))?;
-            console.say(&format!(
-                "\n{good} of {} good, by the key {}",
-                count(checked.len(), "image"),
-                key.id()
-            ));
         }
         TableFormat::Json => {
-            let failures = |problem: &Diagnostic| session::failure(problem);
-            let json = report::verify_json(checked, &key.id(), failures);
+            let json = report::verify_json(checked, &key.id(), session::failure);
             console.result(&format!("{json:#}\n"))?;
         }
     }
+    if !problems.is_empty() {
+        console.error_text("\n");
+    }
+    for problem in &problems {
+        console.error_text(&diagnostics::render(problem, false));
+    }
+    let good = checked.iter().filter(|one| one.is_good()).count();
+    console.say(&format!(
+        "\n{good} of {} good, by the key {}",
+        count(checked.len(), "image"),
+        key.id()
+    ));
     let worst = checked.iter().filter_map(Verified::class);
     Ok(worst
         .max_by_key(|class| super::super::exit_status(*class))
