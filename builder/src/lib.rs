@@ -24,6 +24,8 @@ pub mod context;
 pub mod oci;
 pub mod registry;
 pub mod engine;
+pub mod inventory;
+pub mod supply;
 pub mod plan;
 pub mod schedule;
 pub mod publish;

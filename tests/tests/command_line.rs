@@ -127,6 +127,8 @@ fn help_is_there_for_every_command() {
         "test",
         "export-plan",
         "search",
+        "verify",
+        "keygen",
         "clean",
         "config",
         "completions",

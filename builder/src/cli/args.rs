@@ -207,6 +207,23 @@ pub(super) enum Command {
   kolla push --registry localhost:5000
   kolla push --namespace me keystone")]
     Push(PushArgs),
+    /// Check who signed published images, how they were built and what is in them
+    #[command(after_help = "Examples:
+  kolla verify registry.example/kollaglue --tag 2026.1
+  kolla verify --key release.pub registry.example/kollaglue keystone '@nova'
+  kolla verify localhost:5000/mirror --signed-as registry.example/kollaglue
+
+Exit status: 0 all is good; 1 something of an image is missing or wrong; 3 the registry
+cannot be asked.")]
+    Verify(VerifyArgs),
+    /// Make a pair of keys to sign published images with, as cosign's are
+    #[command(after_help = "Examples:
+  kolla keygen                               cosign.key and cosign.pub
+  KOLLA_KEY_PASSWORD=... kolla keygen -o release
+
+The private key is encrypted by a password, which is asked for on a terminal unless
+KOLLA_KEY_PASSWORD or COSIGN_PASSWORD has it.")]
+    Keygen(KeygenArgs),
     /// Run the smoke tests of images that were built
     #[command(after_help = "Examples:
   kolla test
@@ -396,6 +413,33 @@ pub(super) struct PushArgs {
     /// The form of the summary on standard output
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub(super) format: TableFormat,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// Where the images are published
+    #[arg(value_name = "[REGISTRY/]NAMESPACE")]
+    pub(super) place: String,
+    /// Images by name; with `*`, `?`, `[...]` and `{a,b}`, or `@SERVICE`, of the fleet [default: all
+    /// of the fleet]
+    #[arg(value_name = "IMAGE")]
+    pub(super) images: Vec<String>,
+    /// The public key of who signs [default: cosign.pub in the fleet's folder]
+    #[arg(long, value_name = "FILE")]
+    pub(super) key: Option<PathBuf>,
+    /// What the images were signed as, where they were copied from there
+    #[arg(long, value_name = "[REGISTRY/]NAMESPACE")]
+    pub(super) signed_as: Option<String>,
+    /// The form of the result
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(super) format: TableFormat,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct KeygenArgs {
+    /// The files without their endings `.key` and `.pub` [default: cosign]
+    #[arg(long, short, value_name = "PREFIX")]
+    pub(super) output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

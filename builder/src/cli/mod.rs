@@ -11,6 +11,7 @@ mod engine;
 mod fleet;
 mod git;
 mod keychain;
+mod keys;
 mod lock;
 mod logs;
 mod mirrors;
@@ -164,6 +165,8 @@ fn run(cli: &Cli, environment: &Environment, console: &Console) -> Result<Ending
     match &cli.command {
         Command::Completions { .. } => Ok(Ending::Good),
         Command::Config(args) => commands::config::run(args, &settings, console),
+        Command::Keygen(args) => commands::keygen::run(args, environment, console),
+        Command::Verify(args) => commands::verify::run(args, &settings, environment, console),
         Command::Check => commands::check::run(&settings, console),
         Command::Affected(args) => in_runtime(commands::affected::run(
             args,

@@ -797,7 +797,7 @@ fn mirror_url(text: &str) -> Result<String, Diagnostic> {
 /// A slip in a variable's name would otherwise pass silently. Names far from ours may belong to
 /// somebody else.
 fn check_variables(environment: &Environment, problems: &mut Diagnostics) {
-    const KNOWN: [&str; 19] = [
+    const KNOWN: [&str; 20] = [
         "KOLLA_ROOT",
         "KOLLA_CONFIG_FILE",
         "KOLLA_RELEASE_NAMESPACE",
@@ -814,6 +814,7 @@ fn check_variables(environment: &Environment, problems: &mut Diagnostics) {
         "KOLLA_JOBS",
         "KOLLA_RETRIES",
         "KOLLA_CACHE_DIR",
+        "KOLLA_KEY_PASSWORD",
         // Those of the containers' own contract, which may be set on the same machine.
         "KOLLA_CONFIG",
         "KOLLA_CONFIG_STRATEGY",

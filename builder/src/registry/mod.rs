@@ -24,6 +24,7 @@ pub mod media;
 mod options;
 mod pieces;
 mod push;
+mod referrers;
 mod retry;
 mod shared;
 mod upload;

@@ -11,6 +11,7 @@ mod plan;
 mod search;
 mod summary;
 mod table;
+mod verify;
 
 pub use affected::{affected_json, affected_names, affected_table};
 pub use bake::{BAKE_FILE, BakeImage, BakeParent, bake_file};
@@ -21,3 +22,4 @@ pub use plan::{plan_json, plan_table, reason};
 pub use search::{Listed, search_json, search_table};
 pub use summary::{Failure, ImageReport, Status, Summary};
 pub use table::{count, human_seconds, human_size, table};
+pub use verify::{Verified, verify_json, verify_table};

@@ -8,6 +8,7 @@ mod listing;
 mod memory;
 mod pulling;
 mod pushing;
+mod referrers;
 mod server;
 
 use std::collections::HashMap;
