@@ -224,6 +224,25 @@ cannot be asked.")]
 The private key is encrypted by a password, which is asked for on a terminal unless
 KOLLA_KEY_PASSWORD or COSIGN_PASSWORD has it.")]
     Keygen(KeygenArgs),
+    /// Publish a release: send what is missing, see that all of it arrived, then move all tags
+    #[command(after_help = "Examples:
+  kolla publish --registry registry.example --tag 2025.1
+  kolla publish --registry registry.example --tag 2025.1 --tag latest --release
+  kolla publish --registry registry.example --resume     finish one that was interrupted
+
+Until everything is in the registry no tag is moved. `kolla rollback` moves them back.")]
+    Publish(PublishArgs),
+    /// Move the tags of the newest release back to what they stood for before
+    #[command(after_help = "Example:
+  kolla rollback --registry registry.example --namespace kollaglue
+
+Once more, it takes back the release before that.")]
+    Rollback(RollbackArgs),
+    /// List the releases of a namespace, or compare two of them
+    #[command(after_help = "Examples:
+  kolla releases registry.example/kollaglue
+  kolla releases registry.example/kollaglue --compare 20261101T120000Z-2025.1 20261126T001500Z-2025.1")]
+    Releases(ReleasesArgs),
     /// Run the smoke tests of images that were built
     #[command(after_help = "Examples:
   kolla test
@@ -266,6 +285,37 @@ It ends with the container's exit status.")]
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PublishArgs {
+    #[command(flatten)]
+    pub(super) patterns: Patterns,
+    /// Finish what was interrupted while tags were moved
+    #[arg(long)]
+    pub(super) resume: bool,
+    /// Write the release to this file too
+    #[arg(long, short, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// The form of the summary on standard output; `json` is the release
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(super) format: TableFormat,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RollbackArgs {}
+
+#[derive(Debug, Args)]
+pub(super) struct ReleasesArgs {
+    /// Where [default: what --registry and --namespace say]
+    #[arg(value_name = "[REGISTRY/]NAMESPACE")]
+    pub(super) of: Option<String>,
+    /// Tell what differs between two releases, the older first
+    #[arg(long, num_args = 2, value_names = ["OLD", "NEW"])]
+    pub(super) compare: Vec<String>,
+    /// The form of the list
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(super) format: TableFormat,
 }
 
 /// Which images.

@@ -189,6 +189,14 @@ fn run(cli: &Cli, environment: &Environment, console: &Console) -> Result<Ending
         Command::Push(args) => {
             in_runtime(commands::push::run(args, &settings, environment, console))
         }
+        Command::Publish(args) => in_runtime(commands::publish::run(
+            args,
+            &settings,
+            environment,
+            console,
+        )),
+        Command::Rollback(args) => commands::rollback::run(args, &settings, environment, console),
+        Command::Releases(args) => commands::releases::run(args, &settings, environment, console),
         Command::Test(args) => {
             in_runtime(commands::test::run(args, &settings, environment, console))
         }

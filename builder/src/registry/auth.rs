@@ -35,14 +35,16 @@ pub(super) enum Scope<'a> {
     Catalog(&'a Repository),
     Pull(&'a Repository),
     Push(&'a Repository),
+    Delete(&'a Repository),
 }
 
 impl<'a> Scope<'a> {
     pub(super) fn repository(self) -> &'a Repository {
         match self {
-            Self::Catalog(repository) | Self::Pull(repository) | Self::Push(repository) => {
-                repository
-            }
+            Self::Catalog(repository)
+            | Self::Pull(repository)
+            | Self::Push(repository)
+            | Self::Delete(repository) => repository,
         }
     }
 
@@ -51,6 +53,7 @@ impl<'a> Scope<'a> {
             Self::Catalog(_) => "registry:catalog:*".to_owned(),
             Self::Pull(repository) => format!("repository:{}:pull", repository.path()),
             Self::Push(repository) => format!("repository:{}:pull,push", repository.path()),
+            Self::Delete(repository) => format!("repository:{}:pull,delete", repository.path()),
         }
     }
 }

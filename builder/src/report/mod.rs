@@ -8,6 +8,7 @@ mod ci;
 mod fleet;
 mod graph;
 mod plan;
+mod release;
 mod search;
 mod summary;
 mod table;
@@ -19,6 +20,9 @@ pub use ci::{MAX_GITHUB_JOBS, Shard, github_matrix, gitlab_pipeline};
 pub use fleet::{fleet_json, fleet_names, fleet_table};
 pub use graph::{GraphFormat, graph_text};
 pub use plan::{plan_json, plan_table, reason};
+pub use release::{
+    differences_json, differences_table, release_table, releases_json, releases_table,
+};
 pub use search::{Listed, search_json, search_table};
 pub use summary::{Failure, ImageReport, Status, Summary};
 pub use table::{count, human_seconds, human_size, table};
