@@ -560,7 +560,8 @@ fn a_tampered_sbom_is_told() {
     let key = published.fleet.path("cosign.pub");
     published.cosign_refuses(&key, ATTESTED[1]);
 
-    let forgeries: [(&str, fn(&mut Manifest)); 4] = [
+    type Change = fn(&mut Manifest);
+    let forgeries: [(&str, Change); 4] = [
         ("are read", |manifest| manifest.layers[1].size = 1 << 40),
         ("has another size", |manifest| manifest.layers[1].size += 1),
         ("more than 64 layers", |manifest| {

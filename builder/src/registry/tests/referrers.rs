@@ -64,9 +64,9 @@ fn an_index_is_kept_where_the_registry_lists_none() {
     let name = format!("PUT /v2/team/a/manifests/sha256-{}", subject.hex());
     assert!(server.lines().contains(&name));
     let puts = || server.lines().iter().filter(|line| **line == name).count();
-    assert_eq!(add(&[b.clone()], &[]), [a.clone(), b.clone()]);
+    assert_eq!(add(std::slice::from_ref(&b), &[]), [a.clone(), b.clone()]);
     assert_eq!(puts(), 1, "nothing new is not sent");
-    assert_eq!(add(&[c.clone()], &[a.digest]), [b, c]);
+    assert_eq!(add(std::slice::from_ref(&c), &[a.digest]), [b, c]);
     assert_eq!(puts(), 2);
 }
 
