@@ -294,6 +294,12 @@ pub(super) struct PublishArgs {
     /// Finish what was interrupted while tags were moved
     #[arg(long)]
     pub(super) resume: bool,
+    /// Sign the images, and what is said of them, with this key; `kolla keygen` makes one
+    #[arg(long, value_name = "FILE")]
+    pub(super) key: Option<PathBuf>,
+    /// Who builds, as the provenance has it: a URI that those who verify know
+    #[arg(long, value_name = "URI")]
+    pub(super) builder: Option<String>,
     /// Write the release to this file too
     #[arg(long, short, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::Environment;
 use crate::model::{Diagnostic, Location};
-use crate::supply::PublicKey;
+use crate::supply::{PublicKey, SecretKey};
 
 /// What cosign calls the keys that it makes, and where they are looked for.
 pub(super) const PREFIX: &str = "cosign";
@@ -27,6 +27,13 @@ pub(super) fn public(named: Option<&Path>, root: &Path) -> Result<PublicKey, Dia
         problem.hint("--key names the public key of who signs; without it, it is `cosign.pub` in the fleet's folder")
     })?;
     PublicKey::parse(&text).map_err(|problem| problem.at(Location::file(path)))
+}
+
+/// The key that signs, opened with its password.
+pub(super) fn secret(path: &Path, environment: &Environment) -> Result<SecretKey, Diagnostic> {
+    let text = Zeroizing::new(read(path)?);
+    let password = password(environment, false)?;
+    SecretKey::open(&text, &password).map_err(|problem| problem.at(Location::file(path)))
 }
 
 fn read(path: &Path) -> Result<String, Diagnostic> {

@@ -9,7 +9,8 @@ use super::super::engine::registry_options;
 use super::super::fleet::{self, Fleet, Naming};
 use super::super::keychain::DockerKeychain;
 use super::super::settings::Settings;
-use super::super::{Ending, Environment, Invocation, progress, version};
+use super::super::{Ending, Environment, Invocation, keys, progress, version};
+use super::attest::Attester;
 use super::session::{self, BuiltImage, Session};
 use crate::inventory::{Inventory, Package};
 use crate::model::{Diagnostic, Diagnostics, Digest, ImageName, Place, Reference, Tag};
@@ -181,6 +182,12 @@ async fn prepare(
     let built = session.built(fleet, &selection, None, invocation).await?;
     let cancel = session::cancel_on_signal(console);
     let client = releases.pusher.client();
+    // Asked for its password before anything is sent.
+    let key = args
+        .key
+        .as_deref()
+        .map(|path| keys::secret(path, environment));
+    let key = key.transpose()?;
 
     let wanted: Vec<_> = built.iter().map(|b| (&b.image, &b.fingerprint)).collect();
     let there = plan::look_up(client, std::slice::from_ref(place), &wanted);
@@ -267,6 +274,15 @@ async fn prepare(
             },
         );
     }
+    let attester = Attester {
+        pusher: releases.pusher,
+        place,
+        fleet,
+        platform: &settings.platform,
+        key: key.as_ref(),
+        builder: args.builder.as_deref(),
+    };
+    attester.attest(&release, &built)?;
     Ok(Some(release))
 }
 
