@@ -20,7 +20,7 @@ pub(in super::super) async fn run(
     environment: &Environment,
     console: &Console,
 ) -> Result<Ending, Diagnostics> {
-    let (registry, namespace) = match &args.namespace {
+    let (registry, namespace) = match &args.place {
         None => (settings.registry.clone(), settings.namespace.clone()),
         Some(text) => {
             let no_namespace = || {
