@@ -41,6 +41,13 @@ fn nothing_affects_nothing_and_git_is_left_alone() {
 }
 
 #[test]
+fn where_temporary_files_are_makes_no_difference() {
+    let (_fleet, kolla) = changed(|fleet| fleet.append("services/web/web-api/motd", "more\n"));
+    let kolla = kolla.with("TMPDIR", "");
+    assert_eq!(names(&kolla, &["--since", "HEAD"]), ["web-api", "tool"]);
+}
+
+#[test]
 fn a_comment_in_what_images_share_affects_nothing() {
     let comment = |fleet: &Fleet| {
         fleet.edit(

@@ -510,8 +510,9 @@ pub(super) struct TestArgs {
 #[derive(Debug, Args)]
 pub(super) struct SearchArgs {
     /// Where to look [default: what --registry and --namespace say]
+    // clap takes arguments of one name for one.
     #[arg(value_name = "[REGISTRY/]NAMESPACE")]
-    pub(super) namespace: Option<String>,
+    pub(super) place: Option<String>,
     /// The form of the list
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub(super) format: TableFormat,

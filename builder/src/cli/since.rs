@@ -122,16 +122,77 @@ async fn load_before(
     } else {
         repository.commit(&since.revision).await?
     };
+    let mut scratch = scratch(environment);
+    let last = scratch.pop().unwrap_or_else(std::env::temp_dir);
+    for folder in scratch {
+        let written = written(
+            since,
+            args,
+            settings,
+            environment,
+            &repository,
+            &commit,
+            &folder,
+        );
+        match written.await {
+            // It may not fit there.
+            Err(problems) if problems.iter().any(|p| p.class() == Class::Environment) => {}
+            other => return Ok((commit, other?)),
+        }
+    }
+    let written = written(
+        since,
+        args,
+        settings,
+        environment,
+        &repository,
+        &commit,
+        &last,
+    );
+    Ok((commit.clone(), written.await?))
+}
+
+/// Where the older state may be written, the best place first: many small files take a disk that is
+/// busy a while, and memory next to nothing.
+fn scratch(environment: &Environment) -> Vec<PathBuf> {
+    const MEMORY: &str = "/dev/shm";
+    const TMPFS: u64 = 0x0102_1994;
+    const ENOUGH: u64 = 32 << 20;
+    let usual = std::env::temp_dir();
+    if environment.get("TMPDIR").is_some() {
+        return vec![usual];
+    }
+    let is_enough = rustix::fs::statfs(MEMORY).is_ok_and(|found| {
+        let free = found
+            .f_bavail
+            .saturating_mul(u64::try_from(found.f_bsize).unwrap_or(0));
+        u64::try_from(found.f_type) == Ok(TMPFS) && free >= ENOUGH
+    });
+    let memory = is_enough.then(|| PathBuf::from(MEMORY));
+    memory.into_iter().chain([usual]).collect()
+}
+
+/// Writes the older state below `folder`, loads it, and takes the files away. None where the fleet's
+/// folder was not there.
+async fn written(
+    since: &Since,
+    args: &GlobalArgs,
+    settings: &Settings,
+    environment: &Environment,
+    repository: &Repository,
+    commit: &Commit,
+    folder: &Path,
+) -> Result<Option<Fleet>, Diagnostics> {
     let temporary = tempfile::Builder::new()
         .prefix("kolla-since-")
-        .tempdir()
+        .tempdir_in(folder)
         .map_err(|e| Diagnostic::environment(format!("cannot make a temporary folder: {e}")))?;
     let mut before = Before {
-        checkout: Checkout::new(&repository, &commit, temporary.path()).await?,
-        repository: &repository,
+        checkout: Checkout::new(repository, commit, temporary.path()).await?,
+        repository,
     };
     if !before.checkout.has(&repository.prefix) {
-        return Ok((commit, None));
+        return Ok(None);
     }
     let loaded = before.load(args, environment).await;
     let root = before.checkout.path(&repository.prefix);
@@ -151,7 +212,7 @@ async fn load_before(
         }
     };
     match loaded {
-        Ok(fleet) => Ok((commit, Some(fleet))),
+        Ok(fleet) => Ok(Some(fleet)),
         Err(problems) => Err(problems.into_iter().map(placed).collect()),
     }
 }

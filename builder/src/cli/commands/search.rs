@@ -20,7 +20,7 @@ pub(in super::super) async fn run(
     environment: &Environment,
     console: &Console,
 ) -> Result<Ending, Diagnostics> {
-    let place = match &args.namespace {
+    let place = match &args.place {
         None => Place {
             registry: settings.registry.clone(),
             namespace: settings.namespace.clone(),

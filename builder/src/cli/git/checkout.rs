@@ -15,7 +15,8 @@ pub(in super::super) struct Checkout<'r> {
     repository: &'r Repository,
     /// Stands for the top of the work tree, and has its name.
     folder: PathBuf,
-    index: PathBuf,
+    /// Holds that, and what git needs on the way.
+    within: PathBuf,
     files: Vec<Listed>,
 }
 
@@ -45,7 +46,7 @@ impl<'r> Checkout<'r> {
         let mut checkout = Self {
             repository,
             folder,
-            index: within.join("index"),
+            within: within.to_path_buf(),
             files: Vec::new(),
         };
         let read = checkout.command(&["read-tree", commit.id()]);
@@ -96,7 +97,7 @@ impl<'r> Checkout<'r> {
             return Ok(());
         }
         let list = || -> std::io::Result<std::fs::File> {
-            let mut file = tempfile::tempfile()?;
+            let mut file = tempfile::tempfile_in(&self.within)?;
             file.write_all(&paths)?;
             file.rewind()?;
             Ok(file)
@@ -113,7 +114,7 @@ impl<'r> Checkout<'r> {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = command(&self.repository.top, arguments);
-        command.env("GIT_INDEX_FILE", &self.index);
+        command.env("GIT_INDEX_FILE", self.within.join("index"));
         command
     }
 
