@@ -5,6 +5,7 @@
 
 mod bootstrap;
 mod definition;
+mod gate;
 mod program;
 mod service;
 pub mod toml;
@@ -21,6 +22,7 @@ pub use definition::{
     Bootstrap, Customization, FileKind, FoundFile, ImageDefinition, KeyFile, Origin,
     SourceDefinition, User,
 };
+pub use gate::{Check, GatePolicy, GateTable, Growth, Movement, Waiver};
 
 use crate::model::{
     Diagnostic, Diagnostics, Digest, ImageName, Location, ServiceName, Source, did_you_mean,
@@ -37,6 +39,7 @@ pub struct Catalog {
     images: BTreeMap<ImageName, Arc<ImageDefinition>>,
     templates: Vec<(String, Source)>,
     vars: ::toml::Table,
+    gate: GatePolicy,
 }
 
 /// What the user's configuration says about the fleet.
@@ -48,6 +51,8 @@ pub struct Customizations {
     pub vars: ::toml::Table,
     /// Changes of single images, by the name as written and its place.
     pub images: Vec<(String, Location, Customization)>,
+    /// What images must hold to where their definitions do not say otherwise.
+    pub gate: GatePolicy,
 }
 
 impl Catalog {
@@ -134,6 +139,7 @@ impl Catalog {
                 .collect(),
             templates,
             vars: custom.vars.clone(),
+            gate: custom.gate.clone(),
         })
     }
 
@@ -155,6 +161,11 @@ impl Catalog {
     /// Values for every template.
     pub fn vars(&self) -> &::toml::Table {
         &self.vars
+    }
+
+    /// What images must hold to where their definitions do not say otherwise.
+    pub fn gate(&self) -> &GatePolicy {
+        &self.gate
     }
 }
 
@@ -274,6 +285,7 @@ fn load_plain(root: &Path, tree: &Tree) -> Result<Vec<ImageDefinition>, Diagnost
                 args: BTreeMap::new(),
                 vars: ::toml::Table::new(),
                 user: None,
+                gate: GatePolicy::default(),
                 sources: Vec::new(),
                 dockerfile: read_source(&disk)?,
                 templated,
@@ -438,6 +450,9 @@ impl Scope<'_> {
             let parsed = source_definition(self.source, self.root, self.folder, &entry);
             sources.extend(problems.take(parsed));
         }
+        let gate = problems
+            .take(GatePolicy::of(&table.gate, self.source))
+            .unwrap_or_default();
         let mut vars = self.vars.clone();
         vars.extend(table.vars);
         let dockerfile = problems.take(read_source(&disk));
@@ -454,6 +469,7 @@ impl Scope<'_> {
             args: table.args,
             vars,
             user: self.user.cloned(),
+            gate,
             sources,
             folder: disk.parent().map(Path::to_path_buf).unwrap_or_default(),
             dockerfile,
