@@ -43,7 +43,7 @@ pub struct Catalog {
 }
 
 /// What the user's configuration says about the fleet.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Customizations {
     /// Folders that shadow files of the tree; a later one shadows an earlier one.
     pub overlays: Vec<PathBuf>,
@@ -167,6 +167,16 @@ impl Catalog {
     pub fn gate(&self) -> &GatePolicy {
         &self.gate
     }
+}
+
+/// The folders of the crates that a `service.toml` names; none where it is not valid.
+pub fn crates(definition: &str) -> Vec<String> {
+    let file: Option<ServiceFile> = ::toml::from_str(definition).ok();
+    let images = file.into_iter().flat_map(|file| file.images.into_values());
+    images
+        .flat_map(|image| image.sources)
+        .filter_map(|source| Some(source.into_inner().program?.path.into_inner()))
+        .collect()
 }
 
 fn read_source(disk: &Path) -> Result<Source, Diagnostic> {

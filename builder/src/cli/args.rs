@@ -26,7 +26,7 @@ pub(super) struct Cli {
     pub(super) command: Command,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct GlobalArgs {
     /// The folder with `services/` in it [default: the nearest one above this]
     #[arg(
@@ -165,6 +165,12 @@ pub(super) enum Command {
   kolla plan --why keystone
   kolla plan --format json | jq '.images[] | select(.action == \"build\") | .image'")]
     Plan(PlanArgs),
+    /// Tell which images a change affects
+    #[command(after_help = "Examples:
+  kolla affected --since HEAD                  by what is not committed yet
+  kolla affected --since origin/main... --why  by this branch, and by which input
+  kolla affected --since origin/main... --format github --shards 4")]
+    Affected(AffectedArgs),
     /// List the images of the fleet
     #[command(after_help = "Examples:
   kolla list @nova
@@ -271,6 +277,43 @@ pub(super) struct PlanArgs {
     /// The form of the plan
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub(super) format: TableFormat,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SinceArgs {
+    /// What to compare the work tree with: a branch, a tag, a commit; with `...` behind it, where it
+    /// and HEAD parted
+    #[arg(long, value_name = "REV")]
+    pub(super) since: String,
+    /// Compare with the commit where REV and HEAD parted
+    #[arg(long)]
+    pub(super) merge_base: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AffectedArgs {
+    #[command(flatten)]
+    pub(super) patterns: Patterns,
+    #[command(flatten)]
+    pub(super) since: SinceArgs,
+    /// Name every input that changed
+    #[arg(long)]
+    pub(super) why: bool,
+    /// The form of the list; github is a matrix of jobs, gitlab a child pipeline
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(super) format: AffectedFormat,
+    /// Deal the images to at most N jobs, for github and gitlab [default: a job for each image]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(super) shards: Option<u16>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum AffectedFormat {
+    Table,
+    Json,
+    Names,
+    Github,
+    Gitlab,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

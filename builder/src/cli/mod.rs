@@ -9,6 +9,7 @@ mod diagnostics;
 mod durations;
 mod engine;
 mod fleet;
+mod git;
 mod keychain;
 mod lock;
 mod logs;
@@ -16,6 +17,7 @@ mod mirrors;
 mod progress;
 mod rootless;
 mod settings;
+mod since;
 mod timing;
 mod toolchain;
 mod version;
@@ -154,6 +156,13 @@ fn run(cli: &Cli, environment: &Environment, console: &Console) -> Result<Ending
         Command::Completions { .. } => Ok(Ending::Good),
         Command::Config(args) => commands::config::run(args, &settings, console),
         Command::Check => commands::check::run(&settings, console),
+        Command::Affected(args) => in_runtime(commands::affected::run(
+            args,
+            &cli.global,
+            &settings,
+            environment,
+            console,
+        )),
         Command::List(args) => commands::list::run(args, &settings, console),
         Command::Graph(args) => commands::graph::run(args, &settings, console),
         Command::Render(args) => {

@@ -104,6 +104,7 @@ impl Origin {
 }
 
 /// Everything that is set, for `kolla config`: name, value and origin.
+#[derive(Clone)]
 pub(super) struct Shown {
     pub(super) name: &'static str,
     pub(super) value: String,
@@ -111,6 +112,7 @@ pub(super) struct Shown {
 }
 
 /// The settings in force.
+#[derive(Clone)]
 pub(super) struct Settings {
     pub(super) root: PathBuf,
     pub(super) release_namespace: Namespace,

@@ -2,12 +2,16 @@
 //!
 //! Pure functions from data to text: they neither print nor know whether there is a terminal.
 
+mod affected;
+mod ci;
 mod fleet;
 mod graph;
 mod plan;
 mod summary;
 mod table;
 
+pub use affected::{affected_json, affected_names, affected_table};
+pub use ci::{MAX_GITHUB_JOBS, Shard, github_matrix, gitlab_pipeline};
 pub use fleet::{fleet_json, fleet_names, fleet_table};
 pub use graph::{GraphFormat, graph_text};
 pub use plan::{plan_json, plan_table, reason};

@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub(super) mod affected;
 pub(super) mod build;
 pub(super) mod check;
 pub(super) mod clean;
