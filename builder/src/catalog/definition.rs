@@ -74,7 +74,7 @@ impl ImageDefinition {
         self.user.as_ref()
     }
 
-    /// What it must hold to, as far as its own definition says.
+    /// What it must hold to: what its own definition says over the fleet's defaults.
     pub fn gate(&self) -> &GatePolicy {
         &self.gate
     }

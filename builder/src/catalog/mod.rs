@@ -39,7 +39,6 @@ pub struct Catalog {
     images: BTreeMap<ImageName, Arc<ImageDefinition>>,
     templates: Vec<(String, Source)>,
     vars: ::toml::Table,
-    gate: GatePolicy,
 }
 
 /// What the user's configuration says about the fleet.
@@ -130,6 +129,9 @@ impl Catalog {
                 ),
             }
         }
+        for image in images.values_mut() {
+            image.gate = image.gate.over(&custom.gate);
+        }
         let templates = problems.take(load_templates(&tree)).unwrap_or_default();
         problems.or_ok(Self {
             root: root.to_path_buf(),
@@ -139,7 +141,6 @@ impl Catalog {
                 .collect(),
             templates,
             vars: custom.vars.clone(),
-            gate: custom.gate.clone(),
         })
     }
 
@@ -161,11 +162,6 @@ impl Catalog {
     /// Values for every template.
     pub fn vars(&self) -> &::toml::Table {
         &self.vars
-    }
-
-    /// What images must hold to where their definitions do not say otherwise.
-    pub fn gate(&self) -> &GatePolicy {
-        &self.gate
     }
 }
 

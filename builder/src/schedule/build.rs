@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::queue::{self, Job, Outcome};
@@ -42,8 +43,17 @@ pub struct Builder<'a> {
     pub records: &'a Records,
     /// Who is told.
     pub sink: &'a dyn Sink,
+    /// Who looks at images before anything is made from them.
+    pub inspector: Option<&'a dyn Inspector>,
     /// How.
     pub options: BuildOptions,
+}
+
+/// Looks at images once the engine has them, whether they were built now or before.
+#[async_trait(?Send)]
+pub trait Inspector: Sync {
+    /// Refuses an image by an error: it is not tagged then, and what is made from it is not built.
+    async fn inspect(&self, image: &ImageName, id: &ImageId) -> Result<(), Diagnostic>;
 }
 
 /// An image that a plan is done with.
@@ -123,6 +133,9 @@ impl Builder<'_> {
                 built?
             }
         };
+        if let Some(inspector) = self.inspector {
+            inspector.inspect(&planned.image, &id).await?;
+        }
         for reference in tags {
             self.engine
                 .tag(&id, reference)

@@ -7,6 +7,6 @@ mod build;
 mod queue;
 mod retry;
 
-pub use build::{BuildOptions, Builder, Built, complete, sent_dockerfile};
+pub use build::{BuildOptions, Builder, Built, Inspector, complete, sent_dockerfile};
 pub use queue::{Job, Outcome, run};
 pub use retry::{Failure, RetryPolicy, retrying};

@@ -6,6 +6,7 @@ pub(super) mod check;
 pub(super) mod clean;
 pub(super) mod config;
 pub(super) mod export;
+pub(super) mod gate;
 pub(super) mod graph;
 pub(super) mod list;
 pub(super) mod plan;
