@@ -18,8 +18,11 @@ fn passing() -> Fleet {
     );
     fleet.append(
         "services/base/base/Dockerfile.tera",
-        "LABEL org.example.kind=tiny\nUSER 42\n",
+        "COPY passwd /etc/passwd\nLABEL org.example.kind=tiny\nUSER 42\n",
     );
+    // BuildKit looks for root there.
+    let accounts = "root:x:0:0::/:/bin/sh\nweb:x:42:42::/:/bin/sh\n";
+    fleet.write("services/base/base/passwd", accounts);
     // What the steps of its children do needs root.
     let layout = "templates/layouts/image.tera";
     fleet.edit(
