@@ -18,11 +18,12 @@ fn passing() -> Fleet {
     );
     fleet.append(
         "services/base/base/Dockerfile.tera",
-        "COPY passwd /etc/passwd\nLABEL org.example.kind=tiny\nUSER 42\n",
+        "COPY passwd group /etc/\nLABEL org.example.kind=tiny\nUSER 42\n",
     );
     // BuildKit looks for root there.
     let accounts = "root:x:0:0::/:/bin/sh\nweb:x:42:42::/:/bin/sh\n";
     fleet.write("services/base/base/passwd", accounts);
+    fleet.write("services/base/base/group", "root:x:0:\nweb:x:42:\n");
     // What the steps of its children do needs root.
     let layout = "templates/layouts/image.tera";
     fleet.edit(
@@ -309,4 +310,102 @@ fn an_outage_is_the_environments() {
         markdown.contains("The environment failed, not the change"),
         "{markdown}"
     );
+}
+
+#[test]
+fn what_works_in_the_end_was_a_flake() {
+    let (Some(docker), Some(registry)) = (Docker::own(), Registry::plain()) else {
+        return;
+    };
+    let fleet = passing();
+    let kolla = Kolla::new(&fleet, &docker);
+    kolla.ok(&["gate", "base"]);
+    let outside = format!("{}/base:x", fleet.namespace);
+    let there = format!("{}/{outside}", registry.address);
+    let built = format!("{}/base:{}", fleet.namespace, fleet.head());
+    docker.run(&["tag", &built, &there]);
+    docker.run(&["push", "--quiet", &there]);
+    docker.run(&["rmi", &there]);
+    let proxy = Proxy::before(&registry.address, |_, failed| match failed {
+        0..3 => Fault::Status(503),
+        _ => Fault::None,
+    });
+    let plain = format!("FROM {}/{outside}\nCMD [\"sh\"]\n", proxy.address);
+    fleet.write("services/plain/plain/Dockerfile", &plain);
+    let [junit, markdown] = ["junit.xml", "gate.md"].map(|name| fleet.path(name));
+    let run = kolla.ok(&gate(&[
+        "--junit",
+        junit.to_str().unwrap(),
+        "--markdown",
+        markdown.to_str().unwrap(),
+        "plain",
+    ]));
+    assert_eq!(run.images("passed"), ["plain"], "{run}");
+    assert_eq!(run.json()["flakes"][0]["image"], "plain", "{run}");
+    let junit = fs::read_to_string(junit).unwrap();
+    assert!(junit.contains("<flakyError"), "{junit}");
+    assert!(junit.contains("errors=\"0\""), "{junit}");
+    let markdown = fs::read_to_string(markdown).unwrap();
+    assert!(markdown.contains("not the change's fault"), "{markdown}");
+}
+
+/// The command that a file of `docs/ci` runs, as its service would give it to a shell.
+fn command_of(file: &str) -> String {
+    let path = kolla_tests::repository().join("docs/ci").join(file);
+    let text = fs::read_to_string(path).unwrap();
+    let lines = text
+        .lines()
+        .map(|line| line.trim().trim_start_matches("- "));
+    let commands: Vec<&str> = lines.filter(|l| l.starts_with("kolla gate ")).collect();
+    let [only] = commands.as_slice() else {
+        panic!("{file}: one command was expected: {commands:?}");
+    };
+    (*only).to_owned()
+}
+
+#[test]
+fn the_files_for_ci_are_yaml_and_what_they_run_works() {
+    let Some(docker) = Docker::own() else { return };
+    let fleet = passing();
+    let kolla = Kolla::new(&fleet, &docker);
+    kolla.ok(&["gate"]);
+    fleet.write("services/web/web-api/motd", "good morning\n");
+    for file in ["github.yaml", "gitlab.yaml", "zuul.yaml", "zuul/gate.yaml"] {
+        let path = kolla_tests::repository().join("docs/ci").join(file);
+        let read = "import sys, yaml; yaml.safe_load(open(sys.argv[1]))";
+        let status = std::process::Command::new("python3")
+            .args(["-c", read])
+            .arg(&path)
+            .status();
+        assert!(status.unwrap().success(), "{file}");
+    }
+    let program = kolla_tests::kolla::program();
+    for file in ["github.yaml", "gitlab.yaml", "zuul/gate.yaml"] {
+        // The engine is the machine's here.
+        let line = command_of(file).replace(" --engine native", "");
+        let command = kolla.command(&[]);
+        let path = format!(
+            "{}:{}",
+            program.parent().unwrap().display(),
+            std::env::var("PATH").unwrap()
+        );
+        let mut shell = std::process::Command::new("sh");
+        shell
+            .args(["-ec", &line])
+            .current_dir(fleet.root())
+            .env_clear()
+            .envs(command.get_envs().filter_map(|(k, v)| Some((k, v?))))
+            .env("PATH", path)
+            .env("SINCE", "HEAD");
+        let output = shell.output().unwrap();
+        assert!(output.status.success(), "{file}: {output:?}");
+        let junit = fs::read_to_string(fleet.path("junit.xml")).unwrap();
+        assert!(junit.contains("<testsuite name=\"web-api\""), "{junit}");
+        assert!(!junit.contains("<testsuite name=\"plain\""), "{junit}");
+        let markdown = fs::read_to_string(fleet.path("gate.md")).unwrap();
+        assert!(markdown.contains("### Gate: passed"), "{markdown}");
+        for report in ["junit.xml", "gate.md", "gate.sarif"] {
+            let _ = fs::remove_file(fleet.path(report));
+        }
+    }
 }

@@ -248,10 +248,11 @@ fn failed_smoke(node: &crate::graph::Node, failure: &SmokeFailure) -> Finding {
 
 #[async_trait(?Send)]
 impl Inspector for Gate<'_> {
+    fn wants(&self, image: &ImageName) -> bool {
+        self.chosen.contains(image)
+    }
+
     async fn inspect(&self, image: &ImageName, id: &ImageId) -> Result<(), Diagnostic> {
-        if !self.chosen.contains(image) {
-            return Ok(());
-        }
         self.sink.emit(Event::Started {
             image: image.clone(),
             activity: Activity::Test,

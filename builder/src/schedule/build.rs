@@ -4,6 +4,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
+use super::fetch::Fetch;
 use super::queue::{self, Job, Outcome};
 use super::retry::{Failure, RetryPolicy, retrying};
 use crate::context::{Assembly, Fetcher};
@@ -15,6 +16,7 @@ use crate::plan::{
     Action, FINGERPRINT_LABEL, Fingerprinted, IMAGE_LABEL, Plan, PlannedImage, Reason, Records,
     engine_reference,
 };
+use crate::registry::Keychain;
 
 /// How a plan is carried out.
 #[derive(Debug, Clone)]
@@ -37,6 +39,8 @@ pub struct Builder<'a> {
     pub assemblies: &'a BTreeMap<ImageName, Assembly>,
     /// The fingerprint of every image.
     pub fingerprints: &'a BTreeMap<ImageName, Fingerprinted>,
+    /// Where credentials for published images come from.
+    pub keychain: &'a dyn Keychain,
     /// Where sources come from.
     pub fetcher: &'a Fetcher,
     /// Where inputs are kept for the next plan.
@@ -52,6 +56,9 @@ pub struct Builder<'a> {
 /// Looks at images once the engine has them, whether they were built now or before.
 #[async_trait(?Send)]
 pub trait Inspector: Sync {
+    /// Whether it looks at this image, which then has to be in the engine.
+    fn wants(&self, image: &ImageName) -> bool;
+
     /// Refuses an image by an error: it is not tagged then, and what is made from it is not built.
     async fn inspect(&self, image: &ImageName, id: &ImageId) -> Result<(), Diagnostic>;
 }
@@ -59,7 +66,7 @@ pub trait Inspector: Sync {
 /// An image that a plan is done with.
 #[derive(Debug, Clone)]
 pub struct Built {
-    /// The engine's name for it; none for a skipped image.
+    /// The engine's name for it; none for one that was skipped or stayed in its registry.
     pub id: Option<ImageId>,
 }
 
@@ -118,22 +125,26 @@ impl Builder<'_> {
         let id = match &planned.action {
             Action::Skip => return Ok(Built { id: None }),
             Action::Reuse(id) => id.clone(),
+            Action::ReusePublished { fetch: false, .. } if !self.inspects(&planned.image) => {
+                return Ok(Built { id: None });
+            }
+            Action::ReusePublished { at, .. } => {
+                let fetch = Fetch {
+                    engine: self.engine,
+                    keychain: self.keychain,
+                    retry: self.options.retry,
+                    sink: self.sink,
+                };
+                fetch.run(&planned.image, &planned.fingerprint, at).await?
+            }
             Action::Build(reason) => {
                 let built = self.build(planned, matches!(reason, Reason::Forced)).await;
-                self.finished(
-                    &planned.image,
-                    match &built {
-                        Ok(_) => Ending::Done { pushed: None },
-                        Err(problem) => Ending::Failed {
-                            class: problem.class(),
-                            problem: Arc::new(problem.clone()),
-                        },
-                    },
-                );
+                let ending = Ending::of(&built);
+                self.finished(&planned.image, ending);
                 built?
             }
         };
-        if let Some(inspector) = self.inspector {
+        if let Some(inspector) = self.inspector.filter(|i| i.wants(&planned.image)) {
             inspector.inspect(&planned.image, &id).await?;
         }
         for reference in tags {
@@ -147,6 +158,11 @@ impl Builder<'_> {
             });
         }
         Ok(Built { id: Some(id) })
+    }
+
+    fn inspects(&self, image: &ImageName) -> bool {
+        let inspector = self.inspector;
+        inspector.is_some_and(|inspector| inspector.wants(image))
     }
 
     async fn build(&self, planned: &PlannedImage, forced: bool) -> Result<ImageId, Diagnostic> {

@@ -5,12 +5,13 @@ use super::super::args::{GateArgs, GlobalArgs, TableFormat};
 use super::super::console::Console;
 use super::super::durations::Durations;
 use super::super::fleet::{self, Fleet, Naming};
+use super::super::keychain::DockerKeychain;
 use super::super::logs::Logs;
 use super::super::progress;
 use super::super::settings::Settings;
 use super::super::since::{self, Since};
 use super::super::timing::Timing;
-use super::super::{Ending, Environment, diagnostics};
+use super::super::{Ending, Environment, Invocation, diagnostics};
 use super::build;
 use super::session::{self, Session};
 use crate::event::{Activity, Tee};
@@ -47,7 +48,12 @@ pub(in super::super) async fn run(
     } = chosen;
     let naming = Naming::new(settings)?;
     let session = Session::open(settings, environment).await?;
-    let plan = session.plan(&fleet, &selection, false).await?;
+    let invocation = Invocation {
+        settings,
+        environment,
+        console,
+    };
+    let plan = session.plan(&fleet, &selection, false, invocation).await?;
     let logs = Logs::new(settings.cache_dir()?, SystemTime::now());
     let timing = Timing::default();
     let flakes = Flakes::default();
@@ -70,6 +76,7 @@ pub(in super::super) async fn run(
             graph: &fleet.graph,
             assemblies: &fleet.assemblies,
             fingerprints: &fleet.fingerprints,
+            keychain: &DockerKeychain::new(environment),
             fetcher: &fetcher,
             records: &session.records,
             sink: &sinks,

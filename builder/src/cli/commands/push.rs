@@ -4,10 +4,11 @@ use super::super::args::PushArgs;
 use super::super::console::Console;
 use super::super::fleet::{self, Naming};
 use super::super::settings::Settings;
-use super::super::{Ending, Environment};
+use super::super::{Ending, Environment, Invocation};
 use super::build;
 use super::session::{self, Session};
 use crate::model::Diagnostics;
+use crate::publish::PushItem;
 use crate::report::{ImageReport, Status, Summary};
 
 pub(in super::super) async fn run(
@@ -17,27 +18,28 @@ pub(in super::super) async fn run(
     console: &Console,
 ) -> Result<Ending, Diagnostics> {
     let begun = Instant::now();
+    let invocation = Invocation {
+        settings,
+        environment,
+        console,
+    };
     let fleet = fleet::load(settings)?;
     let selection = fleet::select(&fleet.graph, &args.patterns.patterns)?;
     let naming = Naming::new(settings)?;
     let session = Session::open(settings, environment).await?;
     let built = session
-        .built(settings, &fleet, &selection, Some(&naming))
+        .built(&fleet, &selection, Some(&naming), invocation)
         .await?;
     session::warn_of_dirty(settings, &naming, console);
     let cancel = session::cancel_on_signal(console);
+    let items = built.iter().map(|built| PushItem {
+        image: built.image.clone(),
+        from: built.from.clone(),
+        references: built.references.clone(),
+    });
+    let items = items.collect();
     let mut images = session::reports(&fleet, built, Status::Pushed);
-    build::push(
-        &mut images,
-        &fleet,
-        &selection,
-        &session,
-        settings,
-        environment,
-        console,
-        &cancel,
-    )
-    .await;
+    build::push(&mut images, items, &fleet, &session, invocation, &cancel).await;
     let summary = Summary {
         schema: 1,
         command: "push",
