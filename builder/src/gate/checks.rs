@@ -19,12 +19,12 @@ pub(super) struct Subject<'a> {
     pub(super) inventory: &'a Inventory,
 }
 
-/// `412 MB`, in powers of 1000.
+/// `412 MB`, in powers of 1000 as policies have sizes.
 fn megabytes(bytes: u64) -> String {
     match bytes {
-        0..=9_999 => format!("{bytes} B"),
-        10_000..=9_999_999 => format!("{} kB", bytes / 1000),
-        _ => format!("{} MB", bytes / 1_000_000),
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{} kB", bytes / 1_000),
+        _ => format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000),
     }
 }
 
