@@ -248,6 +248,15 @@ Once more, it takes back the release before that.")]
   kolla test
   kolla test keystone '@nova'")]
     Test(TestArgs),
+    /// Build what has to be built, and check each image before anything is made from it
+    #[command(after_help = "Examples:
+  kolla gate                                 the whole fleet
+  kolla gate --since origin/main... --markdown comment.md --junit junit.xml
+  kolla gate --baseline published.json '@nova'
+
+Exit status: 0 all passed; 1 an image did not; 3 the engine, the network or the disk failed,
+and the images are not to blame. docs/gate.md tells what is checked and how that is declared.")]
+    Gate(GateArgs),
     /// List the images that are published in a namespace
     #[command(after_help = "Examples:
   kolla search registry.example:5000/kollaglue
@@ -514,6 +523,36 @@ pub(super) struct SearchArgs {
     #[arg(value_name = "[REGISTRY/]NAMESPACE")]
     pub(super) place: Option<String>,
     /// The form of the list
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(super) format: TableFormat,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct GateArgs {
+    #[command(flatten)]
+    pub(super) patterns: Patterns,
+    /// Only what changes since this revision affect; with `...` behind it, since it and HEAD parted
+    #[arg(long, value_name = "REV")]
+    pub(super) since: Option<String>,
+    /// Compare with the commit where REV and HEAD parted
+    #[arg(long, requires = "since")]
+    pub(super) merge_base: bool,
+    /// Sizes and packages of the published images, to compare with
+    #[arg(long, value_name = "FILE")]
+    pub(super) baseline: Option<PathBuf>,
+    /// Write sizes and packages of the images that passed, for a later --baseline
+    #[arg(long, value_name = "FILE")]
+    pub(super) write_baseline: Option<PathBuf>,
+    /// Write the results as JUnit XML, too
+    #[arg(long, value_name = "FILE")]
+    pub(super) junit: Option<PathBuf>,
+    /// Write the results as SARIF, too
+    #[arg(long, value_name = "FILE")]
+    pub(super) sarif: Option<PathBuf>,
+    /// Write the results as Markdown, too
+    #[arg(long, value_name = "FILE")]
+    pub(super) markdown: Option<PathBuf>,
+    /// The form of the results on standard output
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub(super) format: TableFormat,
 }

@@ -200,6 +200,13 @@ fn run(cli: &Cli, environment: &Environment, console: &Console) -> Result<Ending
         Command::Test(args) => {
             in_runtime(commands::test::run(args, &settings, environment, console))
         }
+        Command::Gate(args) => in_runtime(commands::gate::run(
+            args,
+            &cli.global,
+            &settings,
+            environment,
+            console,
+        )),
         Command::Export(args) => {
             in_runtime(commands::export::run(args, &settings, environment, console))
         }

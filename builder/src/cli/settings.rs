@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::Environment;
 use super::args::GlobalArgs;
-use crate::catalog::{Customization, Customizations, toml::read};
+use crate::catalog::{Customization, Customizations, GatePolicy, GateTable, toml::read};
 use crate::model::{
     Diagnostic, Diagnostics, Location, Namespace, Place, Platform, Reference, Registry, Source, Tag,
 };
@@ -45,6 +45,7 @@ struct ConfigFile {
     vars: toml::Table,
     #[serde(default)]
     images: BTreeMap<Spanned<String>, ImageChange>,
+    gate: Option<GateTable>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -414,7 +415,14 @@ impl Settings {
             &f.overrides
         });
         let overlays = paths(r, "overlays", "--overlay", &args.overlays, |f| &f.overlays);
-        let custom = customizations(&resolver.files, user_file.as_deref(), overlays);
+        let mut custom = customizations(&resolver.files, user_file.as_deref(), overlays);
+        // The fleet's own file is first. A user's own defaults are for fleets that have none.
+        let gate = resolver.files.iter().find_map(|(source, file)| {
+            let table = file.gate.as_ref()?;
+            Some(GatePolicy::of(table, source))
+        });
+        let gate = gate.and_then(|gate| resolver.problems.take(gate));
+        custom.gate = gate.unwrap_or_default();
         let Resolver {
             problems, shown, ..
         } = resolver;

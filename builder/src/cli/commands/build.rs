@@ -14,7 +14,7 @@ use super::super::{Ending, Environment, Invocation};
 use super::session::{self, Session};
 use crate::event::{Activity, Tee};
 use crate::graph::{Selection, SelectionOptions};
-use crate::model::{Diagnostics, ImageName, Reference, Tag};
+use crate::model::{Diagnostic, Diagnostics, ImageName, Reference, Tag};
 use crate::plan::{Action, Plan};
 use crate::publish::{Holder, PushItem, Pushed, Pusher};
 use crate::report::{Failure, ImageReport, Status, Summary};
@@ -61,6 +61,7 @@ pub(in super::super) async fn run(
             fetcher: &fetcher,
             records: &session.records,
             sink: &sinks,
+            inspector: None,
             options: BuildOptions {
                 jobs: settings.jobs,
                 platform: settings.platform.clone(),
@@ -283,15 +284,19 @@ pub(super) async fn push(
 /// Says in the end what failed: the image, its step, the last lines of its log, and what to do.
 fn failures(plan: &Plan, outcomes: &[Outcome<Built>], logs: &Logs, console: &Console) {
     for (planned, outcome) in plan.images().iter().zip(outcomes) {
-        let Outcome::Failed(problem) = outcome else {
-            continue;
-        };
-        let mut text = format!("\n{}", logs.end(&planned.image));
-        let mut problem = problem.in_image(&planned.image);
-        if let Some(log) = logs.path(&planned.image) {
-            problem = problem.note(format!("the whole log: {}", log.display()));
+        if let Outcome::Failed(problem) = outcome {
+            failed(&planned.image, problem, logs, console);
         }
-        text.push_str(&super::super::diagnostics::render(&problem, false));
-        console.error_text(&text);
     }
+}
+
+/// The same for one image.
+pub(super) fn failed(image: &ImageName, problem: &Diagnostic, logs: &Logs, console: &Console) {
+    let mut text = format!("\n{}", logs.end(image));
+    let mut problem = problem.in_image(image);
+    if let Some(log) = logs.path(image) {
+        problem = problem.note(format!("the whole log: {}", log.display()));
+    }
+    text.push_str(&super::super::diagnostics::render(&problem, false));
+    console.error_text(&text);
 }

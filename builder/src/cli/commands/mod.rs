@@ -8,6 +8,7 @@ pub(super) mod clean;
 pub(super) mod config;
 pub(super) mod export;
 pub(super) mod export_plan;
+pub(super) mod gate;
 pub(super) mod graph;
 pub(super) mod keygen;
 pub(super) mod list;

@@ -21,6 +21,8 @@ impl Docker {
         image: &ImageId,
         visitor: Arc<dyn Visitor>,
     ) -> Result<ImageConfig, Error> {
+        // Asked to save an image that is not there, an engine says so in words of its own.
+        let image = self.inspect(image.as_str()).await?;
         let (sender, receiver) = mpsc::channel(WAITING);
         let mut pieces = Pieces {
             receiver,
