@@ -13,6 +13,7 @@ mod keychain;
 mod lock;
 mod logs;
 mod mirrors;
+mod page;
 mod progress;
 mod rootless;
 mod settings;

@@ -4,6 +4,7 @@
 
 mod fleet;
 mod graph;
+pub mod html;
 mod plan;
 mod summary;
 mod table;

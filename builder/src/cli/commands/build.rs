@@ -7,12 +7,13 @@ use super::super::durations::Durations;
 use super::super::fleet::{self, Fleet, Naming};
 use super::super::keychain::DockerKeychain;
 use super::super::logs::Logs;
+use super::super::page::Page;
 use super::super::progress;
 use super::super::settings::Settings;
 use super::super::timing::Timing;
 use super::super::{Ending, Environment};
 use super::session::{self, Session};
-use crate::event::{Activity, Tee};
+use crate::event::{Activity, Sink, Tee};
 use crate::graph::{Selection, SelectionOptions};
 use crate::model::{Diagnostics, ImageName};
 use crate::plan::{Action, Plan};
@@ -40,10 +41,11 @@ pub(in super::super) async fn run(
     let logs = Logs::new(settings.cache_dir()?, std::time::SystemTime::now());
     let timing = Timing::default();
     let durations = Durations::load(settings.cache_dir()?);
+    let page = Page::begin(&args.html, begun)?;
 
     let outcomes = {
         let progress = progress::sink(console, plan.builds());
-        let sinks = Tee(vec![&*progress, &logs, &timing]);
+        let sinks = Tee(vec![&*progress, &logs, &timing, &page]);
         let fetcher = session::fetcher(settings, environment)?;
         let builder = Builder {
             engine: &*session.engine,
@@ -89,6 +91,7 @@ pub(in super::super) async fn run(
             settings,
             environment,
             console,
+            &page,
             &cancel,
         )
         .await;
@@ -107,7 +110,8 @@ pub(in super::super) async fn run(
     };
     finish(&summary, args.format, console)?;
     failures(&plan, &outcomes, &logs, console);
-    Ok(session::ending(&summary.images, cancel.is_cancelled()))
+    let ending = session::ending(&summary.images, cancel.is_cancelled());
+    page.end(&fleet.graph, &summary, ending, console)
 }
 
 /// The table or the JSON on standard output, and the line that says it all.
@@ -204,6 +208,7 @@ pub(super) async fn push(
     settings: &Settings,
     environment: &Environment,
     console: &Console,
+    sink: &dyn Sink,
     cancel: &tokio_util::sync::CancellationToken,
 ) {
     let items: Vec<PushItem> = images
@@ -216,6 +221,7 @@ pub(super) async fn push(
         .collect();
     let outcomes = {
         let progress = progress::sink(console, items.len());
+        let sinks = Tee(vec![&*progress, sink]);
         let pusher = Pusher {
             engine: &*session.engine,
             graph: &fleet.graph,
@@ -223,7 +229,7 @@ pub(super) async fn push(
             retry: settings.retry,
             // Pushing waits more than it works.
             jobs: settings.jobs.max(4),
-            sink: &*progress,
+            sink: &sinks,
         };
         pusher.run(&items, cancel).await
     };

@@ -7,6 +7,7 @@ use super::super::settings::Settings;
 use super::super::{Ending, Environment};
 use super::build;
 use super::session::{self, Session};
+use crate::event::Tee;
 use crate::model::Diagnostics;
 use crate::report::{ImageReport, Status, Summary};
 
@@ -35,6 +36,7 @@ pub(in super::super) async fn run(
         settings,
         environment,
         console,
+        &Tee(Vec::new()),
         &cancel,
     )
     .await;
