@@ -88,7 +88,7 @@ fn the_page_renders_and_nothing_in_a_log_becomes_a_part_of_it() {
         "web-base",
         "</pre></script><script>document.title = \"owned\"</script>",
         "<img src=x onerror=",
-        "red \u{fffd} \u{fffd}\u{fffd}  seen",
+        "red  \u{fffd}\u{fffd}  seen",
         "\nall of it\n",
         "the last words",
         "It blocked",

@@ -162,7 +162,7 @@ fn steps(out: &mut Markup, view: &View<'_>, work: &Work) {
 fn whole_log(out: &mut Markup, view: &View<'_>, image: usize, room: usize) {
     let path = view.images[image].report.log.as_ref();
     let path = path.map(|p| p.to_string_lossy());
-    let Some(log) = log(view, image).filter(|log| log.bytes() > 0) else {
+    let Some(log) = log(view, image).filter(|log| log.lines() > 0) else {
         return;
     };
     out.raw("<details class=\"log\"><summary>Log <span>");

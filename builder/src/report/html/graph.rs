@@ -26,9 +26,16 @@ pub(super) fn section(out: &mut Markup, view: &View<'_>) {
         .collect();
     let drawing = layout(&items);
     out.raw(
-        "<section id=\"graph\"><h2>Graph</h2><p class=\"legend\">From left to right: each image is made from \
-         the one on its left, and takes files from those that a dashed line leads from. \
-         <span class=\"controls\">Point at an image to see what it stands on and what stands on it; \
+        "<section id=\"graph\"><h2>Graph</h2><p class=\"legend\">Each image is made from the one on its left",
+    );
+    if drawing.edges.iter().any(|e| e.files_only) {
+        out.raw("; where a dashed line leads to it, it takes files from there");
+    }
+    if drawing.edges.iter().any(|e| e.group.is_some()) {
+        out.raw("; all in a box are made from the one beside it");
+    }
+    out.raw(
+        ". <span class=\"controls\">Point at an image to see what it stands on and what stands on it; \
          arrow keys go from image to image.</span></p><div class=\"scroll\" tabindex=\"-1\">",
     );
     out.open(

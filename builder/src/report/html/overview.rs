@@ -95,7 +95,7 @@ fn figures(out: &mut Markup, view: &View<'_>) {
         .collect();
     if let Some((largest, image)) = sizes.iter().max() {
         let sum: u64 = sizes.iter().map(|(own, _)| own).sum();
-        let note = format!("most of it {image}, {}", human_size(*largest));
+        let note = format!("the largest of {image}, {}", human_size(*largest));
         figure("Layers", &human_size(sum), &note);
     }
     let tries = works.iter().map(|w| w.attempts.len().saturating_sub(1));
@@ -172,6 +172,7 @@ pub(super) fn explanation(out: &mut Markup, view: &View<'_>, image: usize) {
         if let Ended::Badly(problem) = &work.ended
             && !problem.notes().is_empty()
         {
+            // The output of a test is among them.
             out.raw("<pre class=\"notes\">");
             for (note, _) in problem.notes() {
                 out.text(super::markup::line(note));
@@ -197,6 +198,11 @@ pub(super) fn explanation(out: &mut Markup, view: &View<'_>, image: usize) {
         }
     }
     let hints = report.failure.as_ref().map(|f| f.hints.as_slice());
+    if let Some(path) = &report.log {
+        out.raw("<p class=\"of\">the whole log: ");
+        out.element("code", &[], path.to_string_lossy());
+        out.raw("</p>");
+    }
     for hint in hints.unwrap_or_default() {
         out.raw("<p class=\"hint\"><b>help</b> ");
         out.text(hint);

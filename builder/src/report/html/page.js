@@ -12,6 +12,9 @@
     if (part.matches(".controls")) part.hidden = false;
   }
 
+  // What a log ends with is what matters of it.
+  for (const end of all("pre.end")) end.scrollTop = end.scrollHeight;
+
   // --- Which images are shown
   const words = one("#words");
   const inLogs = one("#in-logs");
