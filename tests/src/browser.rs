@@ -159,7 +159,10 @@ impl Browser {
             let message: Value = serde_json::from_str(entry["message"].as_str()?).ok()?;
             let message = &message["message"];
             // The browser's own, of the empty tab that it begins with.
-            if message["params"]["documentURL"].as_str()?.starts_with("chrome:") {
+            if message["params"]["documentURL"]
+                .as_str()?
+                .starts_with("chrome:")
+            {
                 return None;
             }
             (message["method"] == "Network.requestWillBeSent").then(|| {

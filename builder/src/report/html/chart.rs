@@ -64,7 +64,7 @@ pub(super) fn section(out: &mut Markup, view: &View<'_>) {
     for lane in 1..=workers {
         out.element("span", &[], lane);
     }
-    out.raw("</div><div class=\"scroll\" tabindex=\"-1\">");
+    out.raw("</div><div class=\"scroll\">");
     out.open(
         "svg",
         &[

@@ -139,27 +139,64 @@ pub(super) fn finished(name: &str, ending: Ending) -> Event {
     }
 }
 
-/// A run of so many images on four workers, like a fleet of OpenStack: a base, on it one for all
-/// services, on that one for each service, and on those the images of the services. Now and then one
-/// is tried again, one failed, and its children are blocked.
+/// A run of so many images, at least two, on four workers, like one of all of OpenStack: a base, on it
+/// one for all services, on that one for each service, and on those the images of the services. One
+/// fails, so that others are blocked; some are tried again; each prints so many lines.
 pub(super) fn large(images: usize, lines: usize) -> Synthetic {
-    const SERVICES: [&str; 16] = [
-        "aodh",
-        "barbican",
-        "blazar",
-        "ceilometer",
-        "cinder",
-        "cloudkitty",
-        "designate",
-        "glance",
-        "heat",
-        "ironic",
-        "keystone",
-        "magnum",
-        "manila",
-        "neutron",
-        "nova",
-        "octavia",
+    let shape = shape(images);
+    let bad = images / 2;
+    let mut run = Synthetic::new();
+    let mut blocked = vec![false; images];
+    for (i, (name, parents)) in shape.iter().enumerate() {
+        blocked[i] = parents.iter().any(|p| *p == bad || blocked[*p]);
+        let below = parents.first().map(|p| run.summary.images[*p].size);
+        let own = 4_000_000 * (1 + (i as u64 * 37) % 23) + if i < 2 { 180_000_000 } else { 0 };
+        let made_from: Vec<&str> = parents.iter().map(|p| shape[*p].0.as_str()).collect();
+        let report = run.add(name, Status::Built, &made_from);
+        if blocked[i] {
+            report.status = Status::Blocked;
+            report.failure = Some(Failure {
+                class: Class::Build,
+                message: "what it is made from failed".to_owned(),
+                hints: Vec::new(),
+                blocked_by: Some(image(&shape[bad].0)),
+            });
+        } else if i != bad {
+            report.size = below.unwrap_or(Some(0)).map(|below| below + own);
+        }
+    }
+
+    let mut events: Vec<(f64, Event)> = Vec::new();
+    let mut workers = [1.0_f64; 4];
+    let mut done = vec![0.0_f64; images];
+    for (i, (name, parents)) in shape.iter().enumerate().filter(|(i, _)| !blocked[*i]) {
+        let ready = parents.iter().map(|p| done[*p]).fold(0.0, f64::max);
+        let worker = (0..workers.len()).min_by(|a, b| workers[*a].total_cmp(&workers[*b]));
+        let worker = &mut workers[worker.unwrap()];
+        let begin = worker.max(ready) + 0.01;
+        let end = begin + 3.0 + ((i * 7919) % 31) as f64 * if i < 2 { 3.0 } else { 0.7 };
+        *worker = end;
+        done[i] = end;
+        run.summary.images[i].seconds = Some(end - begin);
+        build(&mut events, name, (begin, end), i % 41 == 40, lines);
+    }
+    events.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let bad = shape[bad].0.as_str();
+    for (at, event) in events {
+        match event {
+            Event::Finished { image, .. } if image.as_str() == bad => {
+                run.fail(at, bad, "step 3 failed with status 100: RUN kolla-install");
+            }
+            event => run.at(at, event),
+        }
+    }
+    run
+}
+
+/// Names, and positions of what each is made from.
+fn shape(images: usize) -> Vec<(String, Vec<usize>)> {
+    const SERVICES: [&str; 8] = [
+        "cinder", "glance", "heat", "ironic", "keystone", "magnum", "neutron", "nova",
     ];
     const PARTS: [&str; 6] = [
         "api",
@@ -169,150 +206,62 @@ pub(super) fn large(images: usize, lines: usize) -> Synthetic {
         "agent",
         "listener",
     ];
-    let mut run = Synthetic::new();
-    let mut names = vec!["base".to_owned(), "openstack-base".to_owned()];
-    let mut parents: Vec<Vec<usize>> = vec![vec![], vec![0]];
-    for i in 0.. {
-        let service = SERVICES[i % SERVICES.len()];
-        let turn = i / SERVICES.len();
-        let service = if turn == 0 {
-            service.to_owned()
-        } else {
-            format!("{service}{turn}")
-        };
-        let base = names.len();
-        if names.len() == images {
-            break;
+    let mut shape = vec![
+        ("base".to_owned(), vec![]),
+        ("openstack-base".to_owned(), vec![0]),
+    ];
+    for turn in 0.. {
+        let service = format!("{}{turn}", SERVICES[turn % SERVICES.len()]);
+        let base = shape.len();
+        shape.push((format!("{service}-base"), vec![1]));
+        for part in PARTS.iter().take(2 + turn % 5) {
+            // Some take files from another of their service.
+            let also = (*part == "conductor").then_some(base + 1);
+            let parents = [base].into_iter().chain(also).collect();
+            shape.push((format!("{service}-{part}"), parents));
         }
-        names.push(format!("{service}-base"));
-        parents.push(vec![1]);
-        for part in PARTS.iter().take(2 + i % 5) {
-            if names.len() < images {
-                names.push(format!("{service}-{part}"));
-                // Some take files from the first of their service.
-                parents.push(if *part == "conductor" {
-                    vec![base, base + 1]
-                } else {
-                    vec![base]
-                });
-            }
-        }
-        if names.len() >= images {
+        if shape.len() >= images {
             break;
         }
     }
-    let bad = images / 2;
-    let is_bad = |i: usize| i == bad;
-    let mut blocked = vec![false; images];
-    for i in 0..images {
-        blocked[i] = parents[i].iter().any(|p| is_bad(*p) || blocked[*p]);
-        let status = if blocked[i] {
-            Status::Blocked
-        } else {
-            Status::Built
-        };
-        let above: Vec<&str> = parents[i].iter().map(|p| names[*p].as_str()).collect();
-        let report = run.add(&names[i], status, &above);
-        report.size = (!blocked[i]).then_some(0);
-        if blocked[i] {
-            report.failure = Some(Failure {
-                class: Class::Build,
-                message: "`x`, which it is made from, failed".into(),
-                hints: vec![],
-                blocked_by: Some(image(&names[bad])),
-            });
-        }
-    }
-    // Sizes grow from parents to children.
-    for i in 0..images {
-        let below = parents[i]
-            .first()
-            .and_then(|p| run.summary.images[*p].size)
-            .unwrap_or(0);
-        let own = 4_000_000 * (1 + (i as u64 * 37) % 23) + if i < 2 { 180_000_000 } else { 0 };
-        if let Some(size) = &mut run.summary.images[i].size {
-            *size = below + own;
-        }
-    }
-    // Four workers, each taking the next image whose parents are done.
-    let mut events: Vec<(f64, Event)> = Vec::new();
-    let mut free = [1.0_f64; 4];
-    let mut done = vec![f64::MAX; images];
-    let mut left: Vec<usize> = (0..images).filter(|i| !blocked[*i]).collect();
-    while !left.is_empty() {
-        let ready = |i: &usize| parents[*i].iter().map(|p| done[*p]).fold(0.0, f64::max);
-        let at = (0..left.len()).min_by(|a, b| ready(&left[*a]).total_cmp(&ready(&left[*b])));
-        let i = left.remove(at.unwrap());
-        let worker = (0..4).min_by(|a, b| free[*a].total_cmp(&free[*b])).unwrap();
-        let begin = free[worker].max(ready(&i)) + 0.01;
-        let took = 3.0 + ((i * 7919) % 31) as f64 * if i < 2 { 3.0 } else { 0.7 };
-        let again = i % 41 == 40;
-        let end = begin + took * if again { 1.6 } else { 1.0 };
-        let name = &names[i];
-        events.push((begin, started(name, 1)));
-        if again {
-            let reason = "503 Service Unavailable from the mirror".to_owned();
-            events.push((
-                begin + took * 0.4,
-                Event::Retrying {
-                    image: image(name),
-                    attempt: 2,
-                    pause_ms: 2000,
-                    reason,
-                },
-            ));
-            events.push((begin + took * 0.6, started(name, 2)));
-        }
-        let begin = if again { begin + took * 0.6 } else { begin };
-        for number in 1..=5 {
-            let at = begin + (end - begin) * [0.0, 0.05, 0.6, 0.9, 0.95][number as usize - 1];
-            let what = [
-                "FROM parent",
-                "USER 0",
-                "RUN kolla-install python3-x",
-                "COPY files/ /",
-                "CMD [\"kolla_start\"]",
-            ];
-            events.push((at, step(name, number, what[number as usize - 1])));
-            if number == 3 {
-                for line in 0..lines {
-                    let line = format!(
-                        "Setting up python3-{line} ({}.{line}-1) for {name} ...",
-                        i % 9
-                    );
-                    events.push((at + 0.001, log(name, &line)));
-                }
-            }
-        }
-        done[i] = end;
-        free[worker] = end;
-        if is_bad(i) {
-            done[i] = f64::MAX;
-        }
-        run.summary.images[i].seconds = Some(end - events_begin(&events, name));
-        events.push((end, finished(name, Ending::Done { pushed: None })));
-    }
-    events.sort_by(|a, b| a.0.total_cmp(&b.0));
-    for (at, event) in events {
-        match event {
-            Event::Finished { image, .. } if image.as_str() == names[bad] => {
-                run.fail(
-                    at,
-                    &names[bad],
-                    "step 3 failed with status 100: RUN kolla-install python3-x",
-                );
-                run.summary.images[bad].size = None;
-            }
-            event => run.at(at, event),
-        }
-    }
-    run
+    shape.truncate(images);
+    shape
 }
 
-fn events_begin(events: &[(f64, Event)], name: &str) -> f64 {
-    let first = |event: &Event| matches!(event, Event::Started { image, attempt: 1, .. } if image.as_str() == name);
-    events
-        .iter()
-        .find(|(_, e)| first(e))
-        .map_or(0.0, |(at, _)| *at)
+fn build(
+    events: &mut Vec<(f64, Event)>,
+    name: &str,
+    (mut begin, end): (f64, f64),
+    again: bool,
+    lines: usize,
+) {
+    const STEPS: [(f64, &str); 5] = [
+        (0.0, "FROM parent"),
+        (0.05, "USER 0"),
+        (0.1, "RUN kolla-install python3-x"),
+        (0.8, "COPY files/ /"),
+        (0.9, "CMD [\"kolla_start\"]"),
+    ];
+    events.push((begin, started(name, 1)));
+    if again {
+        let took = end - begin;
+        let retrying = Event::Retrying {
+            image: image(name),
+            attempt: 2,
+            pause_ms: 2000,
+            reason: "503 Service Unavailable from the mirror".to_owned(),
+        };
+        events.push((begin + took * 0.3, retrying));
+        begin += took * 0.4;
+        events.push((begin, started(name, 2)));
+    }
+    for (number, (part, instruction)) in (1..).zip(STEPS) {
+        let at = begin + (end - begin) * part;
+        events.push((at, step(name, number, instruction)));
+        for line in 0..if number == 3 { lines } else { 0 } {
+            let line = format!("Setting up python3-{line} (1.{line}-1) for {name} ...");
+            events.push((at, log(name, &line)));
+        }
+    }
+    events.push((end, finished(name, Ending::Done { pushed: None })));
 }

@@ -36,7 +36,7 @@ pub(super) fn section(out: &mut Markup, view: &View<'_>) {
     }
     out.raw(
         ". <span class=\"controls\">Point at an image to see what it stands on and what stands on it; \
-         arrow keys go from image to image.</span></p><div class=\"scroll\" tabindex=\"-1\">",
+         arrow keys go from image to image.</span></p><div class=\"scroll\">",
     );
     out.open(
         "svg",

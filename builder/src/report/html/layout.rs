@@ -9,7 +9,7 @@
 pub(super) const NODE: f64 = 24.0;
 const ROW: f64 = 32.0;
 /// Between columns, and between nodes packed in a row.
-const GAP: f64 = 56.0;
+const GAP: f64 = 48.0;
 const PACKED_GAP: f64 = 8.0;
 /// Rows between the images of one parent and those of the next.
 const PAUSE: f64 = 0.35;

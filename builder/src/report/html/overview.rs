@@ -172,13 +172,14 @@ pub(super) fn explanation(out: &mut Markup, view: &View<'_>, image: usize) {
         if let Ended::Badly(problem) = &work.ended
             && !problem.notes().is_empty()
         {
-            // The output of a test is among them.
-            out.raw("<pre class=\"notes\">");
+            // A place or two, or all that a test printed.
+            let few = problem.notes().len() <= 2;
+            out.raw(if few { "<p class=\"of\">" } else { "<pre>" });
             for (note, _) in problem.notes() {
                 out.text(super::markup::line(note));
-                out.raw("\n");
+                out.raw(if few { "<br>" } else { "\n" });
             }
-            out.raw("</pre>");
+            out.raw(if few { "</p>" } else { "</pre>" });
         }
     }
     if let Some(log) = view.timeline.log_of(&report.image) {

@@ -112,7 +112,10 @@
     for (const edge of edges) {
       const to = edge.dataset.to.split(" ");
       const on = (set) => set.has(edge.dataset.from) && to.some((t) => set.has(t));
-      edge.classList.toggle("related", on(above) || on(below));
+      const related = image !== null && (on(above) || on(below));
+      edge.classList.toggle("related", related);
+      // Lines that lie on each other: these are to be seen.
+      if (related) edge.parentNode.insertBefore(edge, nodes[0]);
     }
   };
   const opened = () => {
