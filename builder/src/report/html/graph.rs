@@ -128,8 +128,7 @@ fn draw_edge(out: &mut Markup, view: &View<'_>, drawing: &Layout, edge: &Edge) {
             At(y2)
         )
     } else {
-        // All that is made from one image turns off at the same place.
-        let turn = x2 - 28.0;
+        let turn = edge.turn;
         let down = y2 - y1;
         let round = (down.abs() / 2.0).min(8.0);
         let way = round * down.signum();

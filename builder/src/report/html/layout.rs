@@ -16,6 +16,8 @@ const PAUSE: f64 = 0.35;
 /// A drawing of no more rows than this is drawn in one piece; one of more is packed.
 const SMALL: f64 = 30.0;
 const MOST_COLUMNS: usize = 4;
+/// From where lines turn off to the column behind it.
+const TURN: f64 = 28.0;
 /// Around everything.
 const MARGIN: f64 = 12.0;
 
@@ -48,6 +50,8 @@ pub(super) struct Edge {
     pub(super) files_only: bool,
     /// The box, where there is one.
     pub(super) group: Option<Place>,
+    /// Where it turns off: all lines from an image do so at the same place, before the next column.
+    pub(super) turn: f64,
 }
 
 /// A drawing.
@@ -171,7 +175,8 @@ pub(super) fn layout(items: &[Item]) -> Layout {
                 &mut nodes,
             );
             cursor += leaves.len().div_ceil(columns) as f64 + PAUSE;
-            edges.extend(edges_to_leaves(i, leaves, columns, &nodes));
+            let turn = x[tree.depth[i] + 1] - TURN;
+            edges.extend(edges_to_leaves(i, leaves, columns, turn, &nodes));
         }
         for child in &tree.branches[i] {
             top[*child] = cursor;
@@ -184,6 +189,7 @@ pub(super) fn layout(items: &[Item]) -> Layout {
                     to: vec![i],
                     files_only: tree.trunk[i] != Some(*parent),
                     group: None,
+                    turn: x[tree.depth[*parent] + 1] - TURN,
                 });
             }
         }
@@ -237,13 +243,20 @@ fn pack(leaves: &[usize], items: &[Item], columns: usize, x: f64, row: f64, node
     }
 }
 
-fn edges_to_leaves(from: usize, leaves: &[usize], columns: usize, nodes: &[Place]) -> Vec<Edge> {
+fn edges_to_leaves(
+    from: usize,
+    leaves: &[usize],
+    columns: usize,
+    turn: f64,
+    nodes: &[Place],
+) -> Vec<Edge> {
     if columns == 1 || leaves.len() == 1 {
         let to = |leaf: &usize| Edge {
             from,
             to: vec![*leaf],
             files_only: false,
             group: None,
+            turn,
         };
         return leaves.iter().map(to).collect();
     }
@@ -263,6 +276,7 @@ fn edges_to_leaves(from: usize, leaves: &[usize], columns: usize, nodes: &[Place
             width: right - x + 2.0 * around,
             height: bottom - y + 2.0 * around,
         }),
+        turn,
     }]
 }
 

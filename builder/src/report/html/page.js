@@ -21,7 +21,7 @@
   const chips = all(".chip");
   const logs = new Map();
   const logOf = (image) => {
-    if (!logs.has(image)) logs.set(image, all(".log .text", article(image)).map((e) => e.textContent.toLowerCase()).join("\n"));
+    if (!logs.has(image)) logs.set(image, all(".steps .code, .log .text", article(image)).map((e) => e.textContent.toLowerCase()).join("\n"));
     return logs.get(image);
   };
   const filter = () => {

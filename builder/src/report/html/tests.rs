@@ -152,10 +152,14 @@ fn no_text_of_a_log_or_a_definition_is_markup() {
     let page = run.html();
     let tame = failing().html();
     assert!(page.contains("&lt;img src=x onerror=alert(1)&gt;"));
-    for markup in ["<img", "<!--", "<svg/", "</title><", "</script></pre>"] {
+    for markup in ["<img", "<!--", "<svg/", "</script></pre>"] {
         assert!(!page.contains(markup), "{markup}");
     }
     assert_eq!(page.matches("<script").count(), 1);
+    assert_eq!(
+        page.matches("<title").count(),
+        page.matches("</title").count()
+    );
     assert_eq!(
         tame.matches("</script").count(),
         page.matches("</script").count()
@@ -209,8 +213,10 @@ fn long_logs_are_cut_and_it_is_said_where_they_are_whole() {
 #[test]
 fn two_hundred_images_with_long_logs_stay_below_a_bound() {
     let run = large(200, 6_000);
+    let clock = std::time::Instant::now();
     let page = run.html();
     if let Some(file) = std::env::var_os("KOLLA_TEST_PAGE") {
+        println!("{} bytes in {:?}", page.len(), clock.elapsed());
         std::fs::write(file, &page).unwrap();
     }
     assert!(page.len() < 12 << 20, "{}", page.len());
