@@ -52,11 +52,11 @@ pub(super) fn section(out: &mut Markup, view: &View<'_>) {
             ("aria-label", &"graph of the images"),
         ],
     );
-    // What is taken from afar lies behind everything.
-    for far in [true, false] {
-        for edge in drawing.edges.iter().filter(|e| e.files_only == far) {
-            draw_edge(out, view, &drawing, edge);
-        }
+    // What is taken from afar lies behind everything, the longest chain before all other lines.
+    let mut edges: Vec<&Edge> = drawing.edges.iter().collect();
+    edges.sort_by_key(|edge| (is_critical(view, edge), !edge.files_only));
+    for edge in edges {
+        draw_edge(out, view, &drawing, edge);
     }
     for (i, place) in drawing.nodes.iter().enumerate() {
         node(out, view, i, *place);
@@ -72,9 +72,13 @@ fn shown(name: &str) -> String {
     format!("{start}…")
 }
 
+fn is_critical(view: &View<'_>, edge: &Edge) -> bool {
+    edge.to.iter().any(|to| view.is_link(edge.from, *to))
+}
+
 fn draw_edge(out: &mut Markup, view: &View<'_>, drawing: &Layout, edge: &Edge) {
     let from = drawing.nodes[edge.from];
-    let critical = edge.to.iter().any(|to| view.is_link(edge.from, *to));
+    let critical = is_critical(view, edge);
     let mut classes = String::from("edge");
     if edge.files_only {
         classes.push_str(" files");
