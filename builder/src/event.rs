@@ -93,6 +93,8 @@ pub enum Event {
 pub enum Activity {
     /// Building it.
     Build,
+    /// Fetching it from a registry, to build on it.
+    Fetch,
     /// Sending it to a registry.
     Push,
     /// Running its smoke test.
@@ -121,6 +123,19 @@ pub enum Ending {
     },
     /// Stopped, or never started, because the user said so.
     Cancelled,
+}
+
+impl Ending {
+    /// How a result ends what it is of.
+    pub fn of<T>(result: &Result<T, Diagnostic>) -> Self {
+        match result {
+            Ok(_) => Self::Done { pushed: None },
+            Err(problem) => Self::Failed {
+                class: problem.class(),
+                problem: Arc::new(problem.clone()),
+            },
+        }
+    }
 }
 
 /// Where events go. Implementations must not block for long: builds wait for them.

@@ -5,6 +5,9 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+/// The first byte of a connection by TLS (RFC 8446, section 5.1).
+const TLS_HANDSHAKE: u8 = 22;
+
 /// What happens to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -22,9 +25,24 @@ pub struct Proxy {
     /// HOST:PORT.
     pub address: String,
     failed: Arc<Mutex<Vec<String>>>,
+    passed: Arc<Mutex<Vec<Passed>>>,
+}
+
+/// A request that was passed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passed {
+    /// "METHOD PATH".
+    pub request: String,
+    /// Bytes of its body.
+    pub bytes: usize,
 }
 
 impl Proxy {
+    /// Only watches.
+    pub fn watching(registry: &str) -> Self {
+        Self::before(registry, |_, _| Fault::None)
+    }
+
     /// Stands before a registry over plain HTTP. `fault` is asked for each request, given as
     /// "METHOD PATH" and how many requests were failed before.
     pub fn before(
@@ -34,25 +52,43 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let failed = Arc::new(Mutex::new(Vec::new()));
+        let passed = Arc::new(Mutex::new(Vec::new()));
         let (registry, fault, seen) = (registry.to_owned(), Arc::new(fault), Arc::clone(&failed));
+        let all_passed = Arc::clone(&passed);
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 let (registry, fault) = (registry.clone(), Arc::clone(&fault));
-                let seen = Arc::clone(&seen);
+                let (seen, passed) = (Arc::clone(&seen), Arc::clone(&all_passed));
                 thread::spawn(move || {
-                    // A connection that breaks is what this is for.
-                    let _ = serve(client, &registry, &|request| {
+                    let choose = |request: &str| {
                         let mut seen = seen.lock().unwrap();
                         let fault = fault(request, seen.len());
                         if fault != Fault::None {
                             seen.push(request.to_owned());
                         }
                         fault
-                    });
+                    };
+                    let note = |request| passed.lock().unwrap().push(request);
+                    // A connection that breaks is what this is for.
+                    let _ = serve(client, &registry, &choose, &note);
                 });
             }
         });
-        Self { address, failed }
+        Self {
+            address,
+            failed,
+            passed,
+        }
+    }
+
+    /// The requests that were passed on, whole or cut, in order of their ends.
+    pub fn passed(&self) -> Vec<Passed> {
+        self.passed.lock().unwrap().clone()
+    }
+
+    /// Forgets what was passed on so far.
+    pub fn forget(&self) {
+        self.passed.lock().unwrap().clear();
     }
 
     /// The requests that were failed, in order.
@@ -66,6 +102,7 @@ fn serve(
     mut client: TcpStream,
     registry: &str,
     fault: &dyn Fn(&str) -> Fault,
+    note: &dyn Fn(Passed),
 ) -> std::io::Result<()> {
     let mut head = Vec::new();
     let mut byte = [0];
@@ -74,10 +111,15 @@ fn serve(
             return Ok(());
         }
         head.push(byte[0]);
+        // Somebody tries TLS, and waits for an answer before a line ends.
+        if head[0] == TLS_HANDSHAKE {
+            return Ok(());
+        }
     }
     let head = String::from_utf8_lossy(&head).into_owned();
     let request: Vec<&str> = head.split_whitespace().take(2).collect();
-    let limit = match fault(&request.join(" ")) {
+    let request = request.join(" ");
+    let limit = match fault(&request) {
         Fault::None => usize::MAX,
         Fault::Cut(bytes) => bytes,
         Fault::Status(status) => {
@@ -110,6 +152,10 @@ fn serve(
         server.write_all(&buffer[..count])?;
         sent += count;
     }
+    note(Passed {
+        request,
+        bytes: sent,
+    });
     if sent >= limit {
         let _ = server.shutdown(Shutdown::Both);
         let _ = client.shutdown(Shutdown::Both);

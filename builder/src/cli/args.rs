@@ -77,6 +77,18 @@ pub(super) struct GlobalArgs {
     /// The registry to tag images for, HOST[:PORT]
     #[arg(long, global = true, value_name = "REGISTRY", help_heading = "Names")]
     pub(super) registry: Option<String>,
+    /// Where published images that need not be built again are looked for, besides the namespace of
+    /// --registry [default: the release namespace, in the same registry]
+    #[arg(
+        long,
+        global = true,
+        value_name = "[REGISTRY/]NAMESPACE",
+        help_heading = "Names"
+    )]
+    pub(super) upstream: Option<String>,
+    /// Look for published images nowhere: take what the engine has, and build the rest
+    #[arg(long, global = true, help_heading = "Names")]
+    pub(super) local: bool,
     /// The tag; may be repeated [default: the short commit id, `-dirty` where files differ from it]
     #[arg(
         long = "tag",

@@ -9,8 +9,7 @@ use crate::engine::native::{Native, Options};
 use crate::engine::{self, Engine};
 use crate::model::{Diagnostic, Diagnostics};
 use crate::oci::compress::Compression;
-use crate::publish::{DOCKER_HUB, Keychain as _};
-use crate::registry::{self, Credentials};
+use crate::registry;
 
 /// Name servers that a network of containers cannot reach are those of the host alone, and steps
 /// are in the host's network.
@@ -82,26 +81,6 @@ async fn discover(
     Ok(Docker::discover(&candidates(&surroundings)?).await)
 }
 
-/// Credentials for base images, from where those for pushing come.
-fn login(
-    environment: &Environment,
-) -> impl Fn(&str) -> Result<Option<Credentials>, engine::Error> + use<> {
-    let keychain = DockerKeychain::new(environment);
-    move |registry| {
-        let name = if registry == "docker.io" {
-            DOCKER_HUB
-        } else {
-            registry
-        };
-        keychain
-            .credentials(name)
-            .map_err(|problem| engine::Error::Unauthorized {
-                registry: registry.to_owned(),
-                message: problem.message().to_owned(),
-            })
-    }
-}
-
 /// The proxy that registries are reached through.
 fn proxy(environment: &Environment) -> Result<Option<registry::Proxy>, Diagnostic> {
     let either = |name: &str| {
@@ -118,6 +97,14 @@ fn proxy(environment: &Environment) -> Result<Option<registry::Proxy>, Diagnosti
         .map(|name| name.trim().to_owned())
         .collect();
     registry::Proxy::new(&url, &except).map(Some)
+}
+
+/// How registries are spoken to.
+pub(super) fn registry_options(environment: &Environment) -> Result<registry::Options, Diagnostic> {
+    Ok(registry::Options {
+        proxy: proxy(environment)?,
+        ..registry::Options::default()
+    })
 }
 
 fn native(settings: &Settings, environment: &Environment) -> Result<Native, Diagnostic> {
@@ -142,11 +129,8 @@ fn native(settings: &Settings, environment: &Environment) -> Result<Native, Diag
         resolv_conf: std::fs::read_to_string(RESOLV_CONF).unwrap_or_default(),
         proxies: proxies.collect(),
         secrets: settings.secrets.clone(),
-        registry: registry::Options {
-            proxy: proxy(environment)?,
-            ..registry::Options::default()
-        },
-        login: std::sync::Arc::new(login(environment)),
+        registry: registry_options(environment)?,
+        keychain: std::sync::Arc::new(DockerKeychain::new(environment)),
     })
     .map_err(|e| e.diagnostic())
 }

@@ -6,8 +6,7 @@ use docker_credential::{CredentialRetrievalError, DockerCredential};
 
 use super::Environment;
 use crate::model::{Diagnostic, Location};
-use crate::publish::Keychain;
-use crate::registry::Credentials;
+use crate::registry::{Credentials, Keychain};
 
 /// `config.json` in `DOCKER_CONFIG`, else in `~/.docker`, as Docker's own client reads it.
 pub(super) struct DockerKeychain {

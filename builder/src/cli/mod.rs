@@ -15,6 +15,7 @@ mod logs;
 mod mirrors;
 mod page;
 mod progress;
+mod published;
 mod rootless;
 mod settings;
 mod timing;
@@ -79,6 +80,14 @@ impl Environment {
         let named = self.get("XDG_CACHE_HOME").map(PathBuf::from);
         named.or_else(|| Some(self.home()?.join(".cache")))
     }
+}
+
+/// What every part of a command is told.
+#[derive(Clone, Copy)]
+struct Invocation<'a> {
+    settings: &'a Settings,
+    environment: &'a Environment,
+    console: &'a Console,
 }
 
 /// How a command ended, short of an error.

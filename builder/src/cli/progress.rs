@@ -20,6 +20,7 @@ const DIM: Style = AnsiColor::BrightBlack.on_default();
 fn verb(activity: Activity) -> &'static str {
     match activity {
         Activity::Build => "build",
+        Activity::Fetch => "fetch",
         Activity::Push => "push",
         Activity::Test => "test",
     }
@@ -93,6 +94,7 @@ fn retry(attempt: u32, pause_ms: u64, reason: &str) -> String {
 fn ended(activity: Activity, ending: &Ending) -> String {
     let done = match activity {
         Activity::Build => "built",
+        Activity::Fetch => "fetched",
         Activity::Push => "pushed",
         Activity::Test => "tested",
     };

@@ -11,7 +11,7 @@ use super::Environment;
 use super::args::GlobalArgs;
 use crate::catalog::{Customization, Customizations, toml::read};
 use crate::model::{
-    Diagnostic, Diagnostics, Location, Namespace, Platform, Reference, Registry, Source, Tag,
+    Diagnostic, Diagnostics, Location, Namespace, Place, Platform, Reference, Registry, Source, Tag,
 };
 use crate::schedule::RetryPolicy;
 
@@ -25,6 +25,7 @@ struct ConfigFile {
     release_namespace: Option<Spanned<String>>,
     namespace: Option<Spanned<String>>,
     registry: Option<Spanned<String>>,
+    upstream: Option<Spanned<String>>,
     tags: Option<Vec<Spanned<String>>>,
     base_image: Option<Spanned<String>>,
     mirror: Option<Spanned<String>>,
@@ -115,6 +116,8 @@ pub(super) struct Settings {
     pub(super) release_namespace: Namespace,
     pub(super) namespace: Namespace,
     pub(super) registry: Option<Registry>,
+    /// Where published images are looked for, in this order; none without a registry.
+    pub(super) places: Vec<Place>,
     /// Empty where the commit is to be the tag.
     pub(super) tags: Vec<Tag>,
     pub(super) release: bool,
@@ -308,6 +311,19 @@ impl Settings {
             spanned(f.registry.as_ref())
         });
         let registry = r.optional("registry", found, |t| Registry::new(t));
+        let found = r.text("upstream", "--upstream", args.upstream.as_deref(), |f| {
+            spanned(f.upstream.as_ref())
+        });
+        let upstream = Place {
+            registry: None,
+            namespace: release_namespace.clone(),
+        };
+        let upstream = r.parsed("upstream", found, upstream, Place::parse);
+        let places = if args.local {
+            Vec::new()
+        } else {
+            places(registry.as_ref(), &namespace, upstream)
+        };
         let tags = tags(r, args);
         let found = r.text(
             "base_image",
@@ -405,6 +421,7 @@ impl Settings {
             release_namespace,
             namespace,
             registry,
+            places,
             tags,
             release: args.release,
             base_image: base_image.map(|r| r.to_string()).unwrap_or_default(),
@@ -451,6 +468,24 @@ impl Settings {
                 .hint("set HOME, or name a folder with --cache-dir")
         })
     }
+}
+
+/// Where to look for published images: what is to be published there, then upstream, which is in the
+/// same registry unless it names another. Without any registry nothing is asked over the network.
+fn places(registry: Option<&Registry>, namespace: &Namespace, upstream: Place) -> Vec<Place> {
+    let target = registry.map(|registry| Place {
+        registry: Some(registry.clone()),
+        namespace: namespace.clone(),
+    });
+    let upstream = Place {
+        registry: upstream.registry.or_else(|| registry.cloned()),
+        ..upstream
+    };
+    let mut places: Vec<Place> = target.into_iter().collect();
+    if upstream.registry.is_some() && !places.contains(&upstream) {
+        places.push(upstream);
+    }
+    places
 }
 
 /// What builds.

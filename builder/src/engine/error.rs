@@ -1,4 +1,5 @@
 use crate::model::{Class, Diagnostic};
+use crate::registry;
 
 /// What can go wrong at an engine. Messages carry the engine's own words, never a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -153,6 +154,33 @@ fn exit_status(status: Option<i64>) -> String {
     status
         .map(|s| format!(" with status {s}"))
         .unwrap_or_default()
+}
+
+/// Of a registry that takes or keeps images; one that gives them is told as a base image's.
+impl From<&registry::Error> for Error {
+    fn from(error: &registry::Error) -> Self {
+        use registry::Error as E;
+        let registry = error.repository().registry().to_owned();
+        let message = error.to_string();
+        match error {
+            E::Unauthorized { .. } | E::Denied { .. } => Self::Unauthorized { registry, message },
+            E::Unwell { retry_after, .. } => Self::RegistryUnwell {
+                registry,
+                message,
+                retry_after: *retry_after,
+            },
+            E::Connection { .. } => Self::RegistryUnwell {
+                registry,
+                message,
+                retry_after: None,
+            },
+            E::NotFound { .. } | E::Refused { .. } | E::Tls { .. } | E::Corrupt { .. } => {
+                Self::RegistryRefused { registry, message }
+            }
+            E::Local { .. } => Self::Engine { message },
+            E::Cancelled { .. } => Self::Connection { message },
+        }
+    }
 }
 
 impl Error {

@@ -177,14 +177,24 @@ pub trait Engine: Send + Sync {
     /// reference that is not there is not an error.
     async fn untag(&self, reference: &Reference) -> Result<(), Error>;
 
-    /// Sends an image to the registry that its reference names, and returns the manifest's digest.
-    /// `progress` gets bytes sent so far and in all.
+    /// Sends an image to the registry that `references` name, all of one repository, and returns the
+    /// manifest's digest. The engine need not know the image by them, and does not afterwards if it
+    /// did not before. `progress` gets bytes sent so far and in all.
     async fn push(
         &self,
-        reference: &Reference,
+        image: &ImageId,
+        references: &[Reference],
         credentials: Option<&Credentials>,
         progress: &(dyn Fn(u64, u64) + Send + Sync),
     ) -> Result<Digest, Error>;
+
+    /// Fetches an image by a digest, and gives it `name`, which is the only name it gets.
+    async fn pull(
+        &self,
+        reference: &Reference,
+        credentials: Option<&Credentials>,
+        name: &Reference,
+    ) -> Result<ImageId, Error>;
 
     /// Writes images with all their layers, each under these names. A file appears whole or not at
     /// all.

@@ -175,6 +175,18 @@ impl Tag {
         &self.0
     }
 
+    /// The tag that a published image of a fingerprint has besides those that people use.
+    pub fn of_fingerprint(fingerprint: &Fingerprint) -> Self {
+        Self(format!("fp-{fingerprint}"))
+    }
+
+    /// Whether it has the form of [`Self::of_fingerprint`].
+    pub fn is_of_fingerprint(&self) -> bool {
+        self.0
+            .strip_prefix("fp-")
+            .is_some_and(|rest| Fingerprint::parse(rest).is_ok())
+    }
+
     /// Whether this is the tag that people get who name none.
     pub fn is_latest(&self) -> bool {
         self.0 == "latest"
@@ -219,7 +231,7 @@ impl Reference {
         Self {
             registry: Some(Registry(INTERNAL.to_owned())),
             path: image.to_string(),
-            tag: Some(Tag(format!("fp-{fingerprint}"))),
+            tag: Some(Tag::of_fingerprint(fingerprint)),
             digest: None,
         }
     }

@@ -4,12 +4,14 @@
 //! nothing anywhere: the same inputs and the same engine give the same plan.
 
 mod fingerprint;
+mod published;
 mod records;
 mod why;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub use fingerprint::{Fingerprinted, Inputs, fingerprints};
+pub use published::{Published, look_up};
 pub use records::Records;
 pub use why::{Change, changes};
 
@@ -61,6 +63,13 @@ pub enum Action {
     Build(Reason),
     /// Take what the engine has.
     Reuse(ImageId),
+    /// Take what a registry has.
+    ReusePublished {
+        /// Where, by its digest.
+        at: Reference,
+        /// Whether the engine needs it, since something that is built is made from it.
+        fetch: bool,
+    },
     /// Nothing: it was not asked for, and nothing that is built needs it.
     Skip,
 }
@@ -70,7 +79,7 @@ impl Action {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Build(_) => "build",
-            Self::Reuse(_) => "reuse",
+            Self::Reuse(_) | Self::ReusePublished { .. } => "reuse",
             Self::Skip => "skip",
         }
     }
@@ -96,6 +105,8 @@ pub struct Facts<'a> {
     pub fingerprints: &'a BTreeMap<ImageName, Fingerprinted>,
     /// The images that the engine holds, as it lists them by [`FINGERPRINT_LABEL`].
     pub stored: &'a [StoredImage],
+    /// The images that registries hold, of those that the engine does not.
+    pub published: &'a BTreeMap<ImageName, Reference>,
     /// Inputs of earlier builds.
     pub records: &'a Records,
     /// Build the chosen images even where the engine has them.
@@ -126,13 +137,20 @@ impl Plan {
                 continue;
             };
             let chosen = selection.chosen().contains(image);
-            let wanted = chosen || graph.children(image).iter().any(|c| to_build.contains(c));
+            let needed = graph.children(image).iter().any(|c| to_build.contains(c));
+            let wanted = chosen || needed;
             let stored = held.get(&engine_reference(image, &known.fingerprint).to_string());
-            let action = match stored {
+            let published = facts.published.get(image);
+            let there = stored.is_some() || published.is_some();
+            let action = match (stored, published) {
                 _ if !wanted => Action::Skip,
-                Some(_) if facts.rebuild && chosen => Action::Build(Reason::Forced),
-                Some(stored) => Action::Reuse(stored.id.clone()),
-                None => Action::Build(reason(image, known, &held, facts.records)),
+                _ if there && facts.rebuild && chosen => Action::Build(Reason::Forced),
+                (Some(stored), _) => Action::Reuse(stored.id.clone()),
+                (None, Some(at)) => Action::ReusePublished {
+                    at: at.clone(),
+                    fetch: needed,
+                },
+                (None, None) => Action::Build(reason(image, known, &held, facts.records)),
             };
             if matches!(action, Action::Build(_)) {
                 to_build.insert(image);
@@ -169,6 +187,23 @@ impl Plan {
             }
         }
         problems.or_ok(Self { images })
+    }
+
+    /// The images of a selection that the engine does not hold, and the fingerprints by which
+    /// registries may know them.
+    pub fn not_held<'a>(
+        selection: &Selection,
+        fingerprints: &'a BTreeMap<ImageName, Fingerprinted>,
+        stored: &[StoredImage],
+    ) -> Vec<(&'a ImageName, &'a Fingerprint)> {
+        let held = held(stored);
+        let wanted = fingerprints.iter().filter(|(image, known)| {
+            let reference = engine_reference(image, &known.fingerprint).to_string();
+            selection.contains(image) && !held.contains_key(&reference)
+        });
+        wanted
+            .map(|(image, known)| (image, &known.fingerprint))
+            .collect()
     }
 
     /// The images, parents before children.

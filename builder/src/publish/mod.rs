@@ -8,33 +8,31 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::Engine;
+use crate::engine::{self, Engine};
 use crate::event::{Activity, Ending, Event, Sink};
 use crate::graph::ImageGraph;
-use crate::model::{Diagnostic, Digest, ImageName, Reference};
-use crate::registry::Credentials;
+use crate::model::{Class, Diagnostic, Digest, ImageId, ImageName, Reference};
+use crate::registry::{self, Credentials, Keychain, Repository};
 use crate::schedule::{self, Job, Outcome, RetryPolicy, retrying};
-
-/// What Docker's configuration calls the registry of references that name none.
-pub const DOCKER_HUB: &str = "https://index.docker.io/v1/";
-
-/// Where credentials for a registry come from.
-pub trait Keychain: Send + Sync {
-    /// The credentials for a registry's address; none where it is used without any. Docker's own
-    /// registry is asked for by its historical name, `https://index.docker.io/v1/`.
-    ///
-    /// # Errors
-    /// When a configuration is unreadable or a helper fails; never with a secret in the message.
-    fn credentials(&self, registry: &str) -> Result<Option<Credentials>, Diagnostic>;
-}
 
 /// An image to send and all that it is to be called.
 #[derive(Debug, Clone)]
 pub struct PushItem {
     /// The image.
     pub image: ImageName,
-    /// Its references in the engine, all of one registry and one repository.
+    /// Where it is.
+    pub from: Holder,
+    /// What it is to be called, all of one registry and one repository.
     pub references: Vec<Reference>,
+}
+
+/// Who has an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// The engine.
+    Engine(ImageId),
+    /// A registry, under this digest.
+    Registry(Reference),
 }
 
 /// A reference that was sent, and the digest that it stands for.
@@ -50,6 +48,8 @@ pub struct Pushed {
 pub struct Pusher<'a> {
     /// The engine that has them.
     pub engine: &'a dyn Engine,
+    /// What brings images from one repository to another.
+    pub registry: Arc<registry::Pusher>,
     /// The fleet.
     pub graph: &'a ImageGraph,
     /// Where credentials come from.
@@ -119,37 +119,63 @@ impl Pusher<'_> {
     }
 
     async fn one(&self, item: &PushItem) -> Result<Vec<Pushed>, Diagnostic> {
-        let mut all = Vec::new();
-        for reference in &item.references {
-            let address = reference
-                .registry()
-                .map_or(DOCKER_HUB, |registry| registry.as_str());
-            let credentials = self.keychain.credentials(address)?;
-            let digest = retrying(&self.retry, &item.image, self.sink, async |attempt| {
-                self.sink.emit(Event::Started {
-                    image: item.image.clone(),
-                    activity: Activity::Push,
-                    attempt,
-                });
-                let progress = |done, total| {
-                    self.sink.emit(Event::Progress {
-                        image: item.image.clone(),
-                        done,
-                        total,
-                    });
-                };
-                Ok(self
-                    .engine
-                    .push(reference, credentials.as_ref(), &progress)
-                    .await?)
-            })
-            .await?;
-            all.push(Pushed {
-                reference: reference.clone(),
-                digest,
+        let Some(first) = item.references.first() else {
+            return Ok(Vec::new());
+        };
+        let repository = Repository::of(first);
+        let credentials = self.keychain.credentials_for(&repository)?;
+        let digest = retrying(&self.retry, &item.image, self.sink, async |attempt| {
+            self.sink.emit(Event::Started {
+                image: item.image.clone(),
+                activity: Activity::Push,
+                attempt,
             });
-        }
-        Ok(all)
+            let progress = |done, total| {
+                self.sink.emit(Event::Progress {
+                    image: item.image.clone(),
+                    done,
+                    total,
+                });
+            };
+            Ok(match &item.from {
+                Holder::Engine(id) => {
+                    self.engine
+                        .push(id, &item.references, credentials.as_ref(), &progress)
+                        .await?
+                }
+                Holder::Registry(from) => {
+                    self.copy(from, &repository, &item.references, credentials.as_ref())
+                        .await?
+                }
+            })
+        })
+        .await?;
+        let pushed = item.references.iter().map(|reference| Pushed {
+            reference: reference.clone(),
+            digest: digest.clone(),
+        });
+        Ok(pushed.collect())
+    }
+
+    async fn copy(
+        &self,
+        from: &Reference,
+        to: &Repository,
+        references: &[Reference],
+        credentials: Option<&Credentials>,
+    ) -> Result<Digest, schedule::Failure> {
+        let source = Repository::of(from);
+        let client = self.registry.client();
+        client.log_in(&source, self.keychain.credentials_for(&source)?.as_ref());
+        client.log_in(to, credentials);
+        let (from, to, registry) = (from.clone(), to.clone(), self.registry.clone());
+        let tags: Vec<_> = references.iter().filter_map(|r| r.tag().cloned()).collect();
+        let copied =
+            tokio::task::spawn_blocking(move || registry.copy(&from, &to, &tags, &|_, _| {})).await;
+        let copied = copied.map_err(|_| {
+            Diagnostic::new(Class::Internal, "a thread that copied an image ended early")
+        })?;
+        Ok(copied.map_err(|error| engine::Error::from(&error))?)
     }
 
     fn finished(&self, image: &ImageName, ending: Ending) {

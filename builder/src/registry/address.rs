@@ -40,6 +40,11 @@ impl Repository {
         self.registry.as_ref().map_or(DOCKER_HUB, Registry::as_str)
     }
 
+    /// Whether it is in Docker's own registry.
+    pub fn is_docker_hub(&self) -> bool {
+        self.registry.is_none()
+    }
+
     /// The path in it: `library/debian`.
     pub fn path(&self) -> &str {
         &self.path

@@ -70,6 +70,19 @@ impl Pusher {
         }
     }
 
+    /// What it pushes by.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// A repository is known to have a blob, so that others of its registry can have it from there.
+    pub fn has(&self, repository: &Repository, blob: &Digest) {
+        let key = (repository.authority().to_owned(), blob.clone());
+        let mut known = lock(&self.known);
+        let repositories = &mut known.entry(key).or_default().have;
+        repositories.insert(repository.clone());
+    }
+
     /// Sends what is missing of an image: blobs in parallel, then the manifest by its tags in their
     /// order, or by its digest where it has none, so that a tag never names what is not there.
     /// `progress` gets bytes done and in all, from several threads; the first may go back when a blob
@@ -164,11 +177,8 @@ impl Pusher {
 
     /// The repository has every blob of this image.
     fn remember(&self, image: &Image<'_>) {
-        let mut known = lock(&self.known);
         for blob in image.blobs {
-            let key = (image.repository.authority().to_owned(), blob.digest.clone());
-            let repositories = &mut known.entry(key).or_default().have;
-            repositories.insert(image.repository.clone());
+            self.has(image.repository, &blob.digest);
         }
     }
 

@@ -10,6 +10,7 @@ use super::retry::Backoff;
 use super::wire::Payload;
 use super::{Client, Error, Repository};
 use crate::model::Digest;
+use crate::oci::spec::Descriptor;
 
 /// Progress worth telling, and worth having more patience for; bytes.
 pub(super) const STEP: u64 = 1 << 20;
@@ -21,6 +22,15 @@ pub struct Blob {
     pub digest: Digest,
     /// How many.
     pub size: u64,
+}
+
+impl From<&Descriptor> for Blob {
+    fn from(descriptor: &Descriptor) -> Self {
+        Self {
+            digest: descriptor.digest.clone(),
+            size: descriptor.size,
+        }
+    }
 }
 
 /// Where blobs are kept on this machine.

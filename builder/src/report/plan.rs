@@ -33,6 +33,10 @@ pub fn reason(action: &Action) -> String {
 fn words(action: &Action, all: bool) -> String {
     match action {
         Action::Reuse(_) => "unchanged".to_owned(),
+        Action::ReusePublished { at, fetch } => {
+            let fetched = if *fetch { ", fetched to build on" } else { "" };
+            format!("published in {}{fetched}", at.repository())
+        }
         Action::Skip => "nothing that is built needs it".to_owned(),
         Action::Build(Reason::New) => "not built here before".to_owned(),
         Action::Build(Reason::Gone) => "unchanged, but the engine has it no more".to_owned(),

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::fetch::Fetch;
 use super::queue::{self, Job, Outcome};
 use super::retry::{Failure, RetryPolicy, retrying};
 use crate::context::{Assembly, Fetcher};
@@ -14,6 +15,7 @@ use crate::plan::{
     Action, FINGERPRINT_LABEL, Fingerprinted, IMAGE_LABEL, Plan, PlannedImage, Reason, Records,
     engine_reference,
 };
+use crate::registry::Keychain;
 
 /// How a plan is carried out.
 #[derive(Debug, Clone)]
@@ -36,6 +38,8 @@ pub struct Builder<'a> {
     pub assemblies: &'a BTreeMap<ImageName, Assembly>,
     /// The fingerprint of every image.
     pub fingerprints: &'a BTreeMap<ImageName, Fingerprinted>,
+    /// Where credentials for published images come from.
+    pub keychain: &'a dyn Keychain,
     /// Where sources come from.
     pub fetcher: &'a Fetcher,
     /// Where inputs are kept for the next plan.
@@ -49,7 +53,7 @@ pub struct Builder<'a> {
 /// An image that a plan is done with.
 #[derive(Debug, Clone)]
 pub struct Built {
-    /// The engine's name for it; none for a skipped image.
+    /// The engine's name for it; none for one that was skipped or stayed in its registry.
     pub id: Option<ImageId>,
 }
 
@@ -108,18 +112,20 @@ impl Builder<'_> {
         let id = match &planned.action {
             Action::Skip => return Ok(Built { id: None }),
             Action::Reuse(id) => id.clone(),
+            Action::ReusePublished { fetch: false, .. } => return Ok(Built { id: None }),
+            Action::ReusePublished { at, .. } => {
+                let fetch = Fetch {
+                    engine: self.engine,
+                    keychain: self.keychain,
+                    retry: self.options.retry,
+                    sink: self.sink,
+                };
+                fetch.run(&planned.image, &planned.fingerprint, at).await?
+            }
             Action::Build(reason) => {
                 let built = self.build(planned, matches!(reason, Reason::Forced)).await;
-                self.finished(
-                    &planned.image,
-                    match &built {
-                        Ok(_) => Ending::Done { pushed: None },
-                        Err(problem) => Ending::Failed {
-                            class: problem.class(),
-                            problem: Arc::new(problem.clone()),
-                        },
-                    },
-                );
+                let ending = Ending::of(&built);
+                self.finished(&planned.image, ending);
                 built?
             }
         };

@@ -4,9 +4,11 @@
 //! tried again; `build` carries out a plan on an engine with the two of them.
 
 mod build;
+mod fetch;
 mod queue;
 mod retry;
 
 pub use build::{BuildOptions, Builder, Built, complete, sent_dockerfile};
+pub use fetch::Fetch;
 pub use queue::{Job, Outcome, run};
 pub use retry::{Failure, RetryPolicy, retrying};

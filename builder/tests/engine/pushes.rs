@@ -5,10 +5,10 @@ use std::net::TcpListener;
 use std::sync::Mutex;
 
 use kolla::engine::Error;
-use kolla::model::{Class, Digest};
+use kolla::model::{Class, Digest, ImageId};
 use kolla::registry::Credentials;
 
-use crate::bench::{BASE, Bench, on_every_engine, reference};
+use crate::bench::{BASE, Bench, LABEL, on_every_engine, reference};
 use crate::fixtures::setting;
 
 /// A repository that no earlier run has pushed to.
@@ -33,11 +33,18 @@ async fn push_image(
 ) -> (Result<Digest, Error>, (u64, u64)) {
     let image = bench.find(&reference(source)).await.unwrap();
     let target = reference(&format!("{registry}/{}:x", pushed(bench)));
-    bench.engine.tag(&image, &target).await.unwrap();
     let last = Mutex::new((0, 0));
     let progress = |done, total| *last.lock().unwrap() = (done, total);
-    let result = bench.engine.push(&target, credentials, &progress).await;
-    bench.engine.untag(&target).await.unwrap();
+    let result = bench
+        .engine
+        .push(
+            &image,
+            std::slice::from_ref(&target),
+            credentials,
+            &progress,
+        )
+        .await;
+    assert_eq!(bench.find(&target).await, None, "{}", bench.name);
     (result, last.into_inner().unwrap())
 }
 
@@ -88,7 +95,11 @@ fn a_pushed_image_is_found_under_the_digest() {
             assert!(done <= total && told, "{}: {total}", bench.name);
         }
         let missing = reference(&format!("{registry}/kolla-suite/never-made:x"));
-        let missing = bench.engine.push(&missing, None, &|_, _| {}).await;
+        let nowhere = ImageId::new(Digest::of("never made").to_string());
+        let missing = bench
+            .engine
+            .push(&nowhere, &[missing], None, &|_, _| {})
+            .await;
         assert!(
             matches!(missing, Err(Error::NoSuchImage { .. })),
             "{}: {missing:?}",
@@ -185,6 +196,39 @@ fn an_unwell_registry_is_told_from_one_that_refuses() {
             result.unwrap_err().class(),
             Class::Transient,
             "{}",
+            bench.name
+        );
+    });
+}
+
+#[test]
+fn an_image_is_fetched_by_its_digest_and_called_as_wanted() {
+    let Some(registry) = setting("KOLLA_TEST_REGISTRY") else {
+        return;
+    };
+    on_every_engine(async |bench| {
+        let source = reference("kolla-suite/to-fetch:x");
+        let dockerfile = format!("FROM {BASE}\nRUN echo {} > /fetched\n", pushed(&bench));
+        let request = bench.dockerfile(&dockerfile, &source.to_string());
+        bench.build(&request).await.0.unwrap();
+        let id = bench.find(&source).await.unwrap();
+        let (digest, _) = push_image(&bench, &source.to_string(), &registry, None).await;
+        bench.engine.untag(&source).await.unwrap();
+        assert_eq!(bench.find(&source).await, None, "{}", bench.name);
+        let there = reference(&format!("{registry}/{}:x", pushed(&bench)));
+        let there = there.at_digest(digest.unwrap());
+        let name = reference("kolla-suite/fetched:x");
+        let fetched = bench.engine.pull(&there, None, &name).await.unwrap();
+        assert_eq!(fetched, id, "{}", bench.name);
+        let images = bench.engine.images(LABEL).await.unwrap();
+        let image = images.iter().find(|image| image.id == id).unwrap();
+        assert_eq!(image.references, [name.clone()], "{}", bench.name);
+        bench.engine.untag(&name).await.unwrap();
+        let nowhere = there.at_digest(Digest::of("never pushed"));
+        let missing = bench.engine.pull(&nowhere, None, &name).await;
+        assert!(
+            matches!(missing, Err(Error::BaseImage { .. })),
+            "{}: {missing:?}",
             bench.name
         );
     });

@@ -124,7 +124,9 @@ fn images_come_and_go_while_every_third_request_is_cut() {
         panic!("twenty attempts are not enough");
     };
     again(&|| {
-        let push = bench.native.push(&reference, None, &|_, _| {});
+        let push = bench
+            .native
+            .push(&id, std::slice::from_ref(&reference), None, &|_, _| {});
         bench.block_on(push).map(drop)
     });
     let Some(other) = Bench::new() else { return };

@@ -11,13 +11,13 @@ use super::super::page::Page;
 use super::super::progress;
 use super::super::settings::Settings;
 use super::super::timing::Timing;
-use super::super::{Ending, Environment};
+use super::super::{Ending, Environment, Invocation};
 use super::session::{self, Session};
 use crate::event::{Activity, Sink, Tee};
 use crate::graph::{Selection, SelectionOptions};
-use crate::model::{Diagnostics, ImageName};
+use crate::model::{Diagnostics, ImageName, Reference, Tag};
 use crate::plan::{Action, Plan};
-use crate::publish::{PushItem, Pusher};
+use crate::publish::{Holder, PushItem, Pushed, Pusher};
 use crate::report::{Failure, ImageReport, Status, Summary};
 use crate::schedule::{BuildOptions, Builder, Built, Outcome};
 
@@ -28,6 +28,11 @@ pub(in super::super) async fn run(
     console: &Console,
 ) -> Result<Ending, Diagnostics> {
     let begun = Instant::now();
+    let invocation = Invocation {
+        settings,
+        environment,
+        console,
+    };
     let fleet = fleet::load(settings)?;
     let options = SelectionOptions {
         no_parents: args.selection.no_parents,
@@ -36,7 +41,9 @@ pub(in super::super) async fn run(
     let selection = Selection::new(&fleet.graph, &args.selection.patterns.patterns, options)?;
     let naming = Naming::new(settings)?;
     let session = Session::open(settings, environment).await?;
-    let plan = session.plan(&fleet, &selection, args.rebuild).await?;
+    let plan = session
+        .plan(&fleet, &selection, args.rebuild, invocation)
+        .await?;
     let cancel = session::cancel_on_signal(console);
     let logs = Logs::new(settings.cache_dir()?, std::time::SystemTime::now());
     let timing = Timing::default();
@@ -52,6 +59,7 @@ pub(in super::super) async fn run(
             graph: &fleet.graph,
             assemblies: &fleet.assemblies,
             fingerprints: &fleet.fingerprints,
+            keychain: &DockerKeychain::new(environment),
             fetcher: &fetcher,
             records: &session.records,
             sink: &sinks,
@@ -83,14 +91,13 @@ pub(in super::super) async fn run(
     let mut ok = images.iter().all(|i| i.failure.is_none()) && !cancel.is_cancelled();
     if args.push && ok {
         session::warn_of_dirty(settings, &naming, console);
+        let items = items(&plan, &images, &selection);
         push(
             &mut images,
+            items,
             &fleet,
-            &selection,
             &session,
-            settings,
-            environment,
-            console,
+            invocation,
             &page,
             &cancel,
         )
@@ -148,7 +155,7 @@ fn reports(
         let (status, failure) = match outcome {
             Outcome::Done(_) => match planned.action {
                 Action::Build(_) => (Status::Built, None),
-                Action::Reuse(_) => (Status::Reused, None),
+                Action::Reuse(_) | Action::ReusePublished { .. } => (Status::Reused, None),
                 Action::Skip => (Status::Skipped, None),
             },
             Outcome::Failed(problem) => (Status::Failed, Some(session::failure(problem))),
@@ -198,32 +205,54 @@ async fn add_sizes(images: &mut [ImageReport], session: &Session) {
     }
 }
 
-/// Pushes the chosen images, and writes what came of it into their reports.
-#[allow(clippy::too_many_arguments)]
+/// The chosen images of a plan that is done, wherever they are.
+fn items(plan: &Plan, images: &[ImageReport], selection: &Selection) -> Vec<PushItem> {
+    let chosen = plan.images().iter().zip(images);
+    let chosen = chosen.filter(|(planned, _)| selection.chosen().contains(&planned.image));
+    let items = chosen.filter_map(|(planned, report)| {
+        let from = match &planned.action {
+            Action::ReusePublished { at, .. } => Holder::Registry(at.clone()),
+            _ => Holder::Engine(report.id.clone()?),
+        };
+        Some(PushItem {
+            image: planned.image.clone(),
+            from,
+            references: report.tags.clone(),
+        })
+    });
+    items.collect()
+}
+
+/// Pushes images, and writes what came of it into their reports. In the registry each gets the tag of
+/// its fingerprint too, by which other machines find it.
 pub(super) async fn push(
     images: &mut [ImageReport],
+    mut items: Vec<PushItem>,
     fleet: &Fleet,
-    selection: &Selection,
     session: &Session,
-    settings: &Settings,
-    environment: &Environment,
-    console: &Console,
+    invocation: Invocation<'_>,
     sink: &dyn Sink,
     cancel: &tokio_util::sync::CancellationToken,
 ) {
-    let items: Vec<PushItem> = images
-        .iter()
-        .filter(|i| selection.chosen().contains(&i.image))
-        .map(|i| PushItem {
-            image: i.image.clone(),
-            references: i.tags.clone(),
-        })
-        .collect();
+    let Invocation {
+        settings,
+        environment,
+        console,
+    } = invocation;
+    for item in &mut items {
+        if let Some(known) = fleet.fingerprints.get(&item.image) {
+            let tag = Tag::of_fingerprint(&known.fingerprint);
+            let (registry, namespace) = (settings.registry.as_ref(), &settings.namespace);
+            let found_by = Reference::of_image(registry, namespace, &item.image, &tag);
+            item.references.push(found_by);
+        }
+    }
     let outcomes = {
         let progress = progress::sink(console, items.len());
         let sinks = Tee(vec![&*progress, sink]);
         let pusher = Pusher {
             engine: &*session.engine,
+            registry: session.registry.clone(),
             graph: &fleet.graph,
             keychain: &DockerKeychain::new(environment),
             retry: settings.retry,
@@ -238,7 +267,11 @@ pub(super) async fn push(
             continue;
         };
         match outcome {
-            Outcome::Done(pushed) => report.pushed = pushed,
+            Outcome::Done(pushed) => {
+                let for_people =
+                    |p: &Pushed| !p.reference.tag().is_some_and(Tag::is_of_fingerprint);
+                report.pushed = pushed.into_iter().filter(for_people).collect();
+            }
             Outcome::Failed(problem) => {
                 console.error_text(&format!(
                     "\n{}",

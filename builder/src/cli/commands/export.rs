@@ -5,7 +5,7 @@ use super::super::console::Console;
 use super::super::engine;
 use super::super::fleet::{self, Naming};
 use super::super::settings::Settings;
-use super::super::{Ending, Environment};
+use super::super::{Ending, Environment, Invocation};
 use super::session::Session;
 use crate::engine::Destination;
 use crate::model::{Diagnostic, Diagnostics};
@@ -23,16 +23,21 @@ pub(in super::super) async fn run(
     console: &Console,
 ) -> Result<Ending, Diagnostics> {
     let to = parse(&args.to)?;
+    let invocation = Invocation {
+        settings,
+        environment,
+        console,
+    };
     let fleet = fleet::load(settings)?;
     let selection = fleet::select(&fleet.graph, &args.patterns)?;
     let naming = Naming::new(settings)?;
     let session = Session::open(settings, environment).await?;
     let built = session
-        .built(settings, &fleet, &selection, Some(&naming))
+        .at_hand(&fleet, &selection, Some(&naming), invocation)
         .await?;
     let images: Vec<_> = built
         .into_iter()
-        .map(|(_, id, names)| (id, names))
+        .map(|(built, id)| (id, built.references))
         .collect();
     match &to {
         To::File(destination) => {

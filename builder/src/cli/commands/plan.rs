@@ -2,7 +2,7 @@ use super::super::args::{PlanArgs, TableFormat};
 use super::super::console::Console;
 use super::super::fleet::{self, Naming};
 use super::super::settings::Settings;
-use super::super::{Ending, Environment};
+use super::super::{Ending, Environment, Invocation};
 use super::session::Session;
 use crate::graph::{Selection, SelectionOptions};
 use crate::model::Diagnostics;
@@ -14,6 +14,11 @@ pub(in super::super) async fn run(
     environment: &Environment,
     console: &Console,
 ) -> Result<Ending, Diagnostics> {
+    let invocation = Invocation {
+        settings,
+        environment,
+        console,
+    };
     let fleet = fleet::load(settings)?;
     let options = SelectionOptions {
         no_parents: args.selection.no_parents,
@@ -21,7 +26,9 @@ pub(in super::super) async fn run(
     };
     let selection = Selection::new(&fleet.graph, &args.selection.patterns.patterns, options)?;
     let session = Session::open(settings, environment).await?;
-    let plan = session.plan(&fleet, &selection, args.rebuild).await?;
+    let plan = session
+        .plan(&fleet, &selection, args.rebuild, invocation)
+        .await?;
     match args.format {
         TableFormat::Table => {
             console.result(&report::plan_table(&plan, args.why, console.width()))?;

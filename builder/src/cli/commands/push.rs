@@ -4,11 +4,12 @@ use super::super::args::PushArgs;
 use super::super::console::Console;
 use super::super::fleet::{self, Naming};
 use super::super::settings::Settings;
-use super::super::{Ending, Environment};
+use super::super::{Ending, Environment, Invocation};
 use super::build;
 use super::session::{self, Session};
 use crate::event::Tee;
 use crate::model::Diagnostics;
+use crate::publish::PushItem;
 use crate::report::{ImageReport, Status, Summary};
 
 pub(in super::super) async fn run(
@@ -18,24 +19,33 @@ pub(in super::super) async fn run(
     console: &Console,
 ) -> Result<Ending, Diagnostics> {
     let begun = Instant::now();
+    let invocation = Invocation {
+        settings,
+        environment,
+        console,
+    };
     let fleet = fleet::load(settings)?;
     let selection = fleet::select(&fleet.graph, &args.patterns.patterns)?;
     let naming = Naming::new(settings)?;
     let session = Session::open(settings, environment).await?;
     let built = session
-        .built(settings, &fleet, &selection, Some(&naming))
+        .built(&fleet, &selection, Some(&naming), invocation)
         .await?;
     session::warn_of_dirty(settings, &naming, console);
     let cancel = session::cancel_on_signal(console);
+    let items = built.iter().map(|built| PushItem {
+        image: built.image.clone(),
+        from: built.from.clone(),
+        references: built.references.clone(),
+    });
+    let items = items.collect();
     let mut images = session::reports(&fleet, built, Status::Pushed);
     build::push(
         &mut images,
+        items,
         &fleet,
-        &selection,
         &session,
-        settings,
-        environment,
-        console,
+        invocation,
         &Tee(Vec::new()),
         &cancel,
     )

@@ -2,7 +2,7 @@ use super::super::args::RunArgs;
 use super::super::console::Console;
 use super::super::fleet;
 use super::super::settings::Settings;
-use super::super::{Ending, Environment};
+use super::super::{Ending, Environment, Invocation};
 use super::session::{self, Session};
 use crate::engine::RunRequest;
 use crate::model::{Diagnostic, Diagnostics};
@@ -13,11 +13,18 @@ pub(in super::super) async fn run(
     environment: &Environment,
     console: &Console,
 ) -> Result<Ending, Diagnostics> {
+    let invocation = Invocation {
+        settings,
+        environment,
+        console,
+    };
     let fleet = fleet::load(settings)?;
     let selection = fleet::select(&fleet.graph, std::slice::from_ref(&args.image))?;
     let session = Session::open(settings, environment).await?;
-    let built = session.built(settings, &fleet, &selection, None).await?;
-    let [(_, id, _)] = built.as_slice() else {
+    let built = session
+        .at_hand(&fleet, &selection, None, invocation)
+        .await?;
+    let [(_, id)] = built.as_slice() else {
         let count = built.len();
         return Err(Diagnostic::definition(format!(
             "`{}` names {count} images, and one can be run",

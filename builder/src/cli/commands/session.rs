@@ -1,28 +1,37 @@
 //! What the commands that speak to an engine share.
 
+use std::sync::Arc;
+
 use tokio_util::sync::CancellationToken;
 
-use super::super::Environment;
 use super::super::console::Console;
-use super::super::engine::connect;
+use super::super::engine::{connect, registry_options};
 use super::super::fleet::{Fleet, Naming};
+use super::super::keychain::DockerKeychain;
 use super::super::lock::{self, Lock};
 use super::super::mirrors;
 use super::super::settings::Settings;
 use super::super::toolchain;
+use super::super::{Environment, Invocation};
+use super::super::{progress, published};
 use crate::context::Fetcher;
 use crate::debian::Mirrors;
 use crate::engine::{Engine, Info, StoredImage};
 use crate::graph::Selection;
-use crate::model::{Diagnostic, Diagnostics, ImageId, ImageName, Reference};
+use crate::model::{Diagnostic, Diagnostics, Fingerprint, ImageId, ImageName, Reference};
 use crate::plan::{self, FINGERPRINT_LABEL, Facts, Plan, Records};
+use crate::publish::Holder;
+use crate::registry;
 use crate::report::{Failure, ImageReport, Status};
+use crate::schedule::Fetch;
 
 /// An engine that answers, and what is at hand for working with it.
 pub(super) struct Session {
     pub(super) engine: Box<dyn Engine>,
     pub(super) info: Info,
     pub(super) records: Records,
+    /// Brings images from one repository to another.
+    pub(super) registry: Arc<registry::Pusher>,
     _lock: Lock,
 }
 
@@ -38,6 +47,9 @@ impl Session {
             engine,
             info,
             records: Records::new(settings.cache_dir()?.join("inputs")),
+            registry: Arc::new(registry::Pusher::new(registry::Client::new(
+                registry_options(environment)?,
+            ))),
             _lock: lock,
         })
     }
@@ -64,64 +76,126 @@ impl Session {
         fleet: &Fleet,
         selection: &Selection,
         rebuild: bool,
+        invocation: Invocation<'_>,
     ) -> Result<Plan, Diagnostics> {
         let stored = self.stored().await?;
+        let wanted = Plan::not_held(selection, &fleet.fingerprints, &stored);
+        let published = published::look_up(&wanted, invocation)?;
         Plan::new(
             &fleet.graph,
             selection,
             &Facts {
                 fingerprints: &fleet.fingerprints,
                 stored: &stored,
+                published: &published,
                 records: &self.records,
                 rebuild,
             },
         )
     }
 
-    /// The chosen images as the engine has them, each current, and with `naming` tagged with all its
-    /// references.
+    /// The chosen images, each current, wherever it is: in the engine, where it gets the names that
+    /// `naming` gives it, or published.
     pub(super) async fn built(
         &self,
-        settings: &Settings,
         fleet: &Fleet,
         selection: &Selection,
         naming: Option<&Naming>,
-    ) -> Result<Vec<(ImageName, ImageId, Vec<Reference>)>, Diagnostics> {
+        invocation: Invocation<'_>,
+    ) -> Result<Vec<BuiltImage>, Diagnostics> {
         let stored = self.stored().await?;
+        let chosen = selection.chosen();
+        let wanted: Vec<_> = Plan::not_held(selection, &fleet.fingerprints, &stored)
+            .into_iter()
+            .filter(|(image, _)| chosen.contains(*image))
+            .collect();
+        let mut published = published::look_up(&wanted, invocation)?;
         let mut problems = Diagnostics::default();
         let mut all = Vec::new();
-        for node in fleet
-            .graph
-            .nodes()
-            .filter(|n| selection.chosen().contains(n.image()))
-        {
+        for node in fleet.graph.nodes().filter(|n| chosen.contains(n.image())) {
             let image = node.image();
             let Some(known) = fleet.fingerprints.get(image) else {
                 continue;
             };
+            let references = naming
+                .map(|n| n.references(invocation.settings, image))
+                .unwrap_or_default();
             let internal = plan::engine_reference(image, &known.fingerprint);
-            match stored.iter().find(|s| s.references.contains(&internal)) {
-                None => problems.push(
-                    Diagnostic::environment(format!(
-                        "`{image}` is not built as it is now defined"
-                    ))
-                    .hint("run `kolla build` with the same patterns first; `kolla plan --why` says what changed"),
-                ),
+            let from = match stored.iter().find(|s| s.references.contains(&internal)) {
                 Some(found) => {
-                    let references =
-                        naming.map(|n| n.references(settings, image)).unwrap_or_default();
                     for reference in &references {
                         if !found.references.contains(reference) {
                             let tagged = self.engine.tag(&found.id, reference).await;
                             problems.take(tagged.map_err(|e| e.diagnostic()));
                         }
                     }
-                    all.push((image.clone(), found.id.clone(), references));
+                    Holder::Engine(found.id.clone())
                 }
-            }
+                None => match published.remove(image) {
+                    Some(at) => Holder::Registry(at),
+                    None => {
+                        problems.push(
+                            Diagnostic::environment(format!(
+                                "`{image}` is not built as it is now defined"
+                            ))
+                            .hint("run `kolla build` with the same patterns first; `kolla plan --why` says what changed"),
+                        );
+                        continue;
+                    }
+                },
+            };
+            all.push(BuiltImage {
+                image: image.clone(),
+                fingerprint: known.fingerprint.clone(),
+                from,
+                references,
+            });
         }
         problems.or_ok(all)
     }
+
+    /// The same, fetched where they are published only.
+    pub(super) async fn at_hand(
+        &self,
+        fleet: &Fleet,
+        selection: &Selection,
+        naming: Option<&Naming>,
+        invocation: Invocation<'_>,
+    ) -> Result<Vec<(BuiltImage, ImageId)>, Diagnostics> {
+        let built = self.built(fleet, selection, naming, invocation).await?;
+        let progress = progress::sink(invocation.console, built.len());
+        let fetch = Fetch {
+            engine: &*self.engine,
+            keychain: &DockerKeychain::new(invocation.environment),
+            retry: invocation.settings.retry,
+            sink: &*progress,
+        };
+        let mut all = Vec::new();
+        for built in built {
+            let id = match &built.from {
+                Holder::Engine(id) => id.clone(),
+                Holder::Registry(at) => {
+                    let id = fetch.run(&built.image, &built.fingerprint, at).await?;
+                    for reference in &built.references {
+                        let tagged = self.engine.tag(&id, reference).await;
+                        tagged.map_err(|e| e.diagnostic())?;
+                    }
+                    id
+                }
+            };
+            all.push((built, id));
+        }
+        Ok(all)
+    }
+}
+
+/// An image that needs no building.
+pub(super) struct BuiltImage {
+    pub(super) image: ImageName,
+    pub(super) fingerprint: Fingerprint,
+    pub(super) from: Holder,
+    /// What it is to be called.
+    pub(super) references: Vec<Reference>,
 }
 
 pub(super) fn fetcher(
@@ -201,28 +275,27 @@ pub(super) fn ending(images: &[ImageReport], cancelled: bool) -> super::super::E
 }
 
 /// Reports of images that were built before, to be filled in by what is done with them now.
-pub(super) fn reports(
-    fleet: &Fleet,
-    built: Vec<(ImageName, ImageId, Vec<Reference>)>,
-    status: Status,
-) -> Vec<ImageReport> {
+pub(super) fn reports(fleet: &Fleet, built: Vec<BuiltImage>, status: Status) -> Vec<ImageReport> {
     built
         .into_iter()
-        .filter_map(|(image, id, tags)| {
-            let definition = fleet.graph.node(&image)?.rendered().definition();
+        .filter_map(|built| {
+            let definition = fleet.graph.node(&built.image)?.rendered().definition();
             Some(ImageReport {
                 service: definition.service().clone(),
                 status,
                 reason: String::new(),
                 seconds: None,
                 size: None,
-                id: Some(id),
-                fingerprint: fleet.fingerprints.get(&image)?.fingerprint.clone(),
-                tags,
+                id: match built.from {
+                    Holder::Engine(id) => Some(id),
+                    Holder::Registry(_) => None,
+                },
+                fingerprint: built.fingerprint,
+                tags: built.references,
                 pushed: Vec::new(),
                 failure: None,
                 log: None,
-                image,
+                image: built.image,
             })
         })
         .collect()

@@ -7,9 +7,9 @@ use super::super::fleet;
 use super::super::progress;
 use super::super::settings::Settings;
 use super::super::timing::Timing;
-use super::super::{Ending, Environment, diagnostics};
+use super::super::{Ending, Environment, Invocation, diagnostics};
 use super::build;
-use super::session::{self, Session};
+use super::session::{self, BuiltImage, Session};
 use crate::engine::{Engine, RunRequest};
 use crate::event::{Activity, Ending as Ended, Event, Sink, Tee};
 use crate::model::{Class, Diagnostic, Diagnostics, ImageId, ImageName};
@@ -23,10 +23,17 @@ pub(in super::super) async fn run(
     console: &Console,
 ) -> Result<Ending, Diagnostics> {
     let begun = Instant::now();
+    let invocation = Invocation {
+        settings,
+        environment,
+        console,
+    };
     let fleet = fleet::load(settings)?;
     let selection = fleet::select(&fleet.graph, &args.patterns.patterns)?;
     let session = Session::open(settings, environment).await?;
-    let built = session.built(settings, &fleet, &selection, None).await?;
+    let built = session
+        .at_hand(&fleet, &selection, None, invocation)
+        .await?;
     let cancel = session::cancel_on_signal(console);
     let smoke = |image: &ImageName| {
         let node = fleet.graph.node(image);
@@ -35,7 +42,7 @@ pub(in super::super) async fn run(
     };
     let built: Vec<_> = built
         .into_iter()
-        .filter(|(image, ..)| !smoke(image).is_empty())
+        .filter(|(built, _)| !smoke(&built.image).is_empty())
         .collect();
     let timing = Timing::default();
     let jobs = vec![Job::default(); built.len()];
@@ -43,13 +50,14 @@ pub(in super::super) async fn run(
         let progress = progress::sink(console, built.len());
         let sinks = Tee(vec![&*progress, &timing]);
         let work = async |i: usize| {
-            let (image, id, _) = &built[i];
+            let (BuiltImage { image, .. }, id) = &built[i];
             one(&*session.engine, image, id, smoke(image), &sinks).await
         };
         schedule::run(&jobs, settings.jobs, &cancel, work).await
     };
     // Containers of cancelled tests are on their way out; they should be gone when we are.
     session.engine.settle().await;
+    let built = built.into_iter().map(|(built, _)| built).collect();
     let mut images = session::reports(&fleet, built, Status::Tested);
     for (report, outcome) in images.iter_mut().zip(&outcomes) {
         report.seconds = timing.seconds(&report.image, Activity::Test);

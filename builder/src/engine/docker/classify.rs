@@ -120,6 +120,19 @@ pub(super) fn push(registry: &str, repository: &str, message: &str) -> Error {
     }
 }
 
+/// Why an image could not be fetched.
+pub(super) fn pull(reference: &str, message: &str) -> Error {
+    let message = tidy(message);
+    let reference = reference.to_owned();
+    if full_disk(&message).is_some() {
+        Error::DiskFull { message }
+    } else if is_unwell(&message) {
+        Error::BaseImageUnwell { reference, message }
+    } else {
+        Error::BaseImage { reference, message }
+    }
+}
+
 /// Why any other request failed; `what` is the image or container it was about.
 pub(super) fn request(error: bollard::errors::Error, what: &str) -> Error {
     use bollard::errors::Error as Bollard;

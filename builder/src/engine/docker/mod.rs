@@ -12,6 +12,7 @@ mod images;
 mod leftovers;
 mod names;
 mod progress;
+mod pull;
 mod push;
 mod room;
 mod run;
@@ -200,11 +201,22 @@ impl Engine for Docker {
 
     async fn push(
         &self,
-        reference: &Reference,
+        image: &ImageId,
+        references: &[Reference],
         credentials: Option<&Credentials>,
         progress: &(dyn Fn(u64, u64) + Send + Sync),
     ) -> Result<Digest, Error> {
-        self.push_image(reference, credentials, progress).await
+        self.push_image(image, references, credentials, progress)
+            .await
+    }
+
+    async fn pull(
+        &self,
+        reference: &Reference,
+        credentials: Option<&Credentials>,
+        name: &Reference,
+    ) -> Result<ImageId, Error> {
+        self.pull_image(reference, credentials, name).await
     }
 
     async fn export(

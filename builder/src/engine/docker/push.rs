@@ -8,13 +8,44 @@ use futures_util::StreamExt;
 
 use super::super::Error;
 use super::{Docker, PATIENCE, classify};
-use crate::model::{Digest, Reference, Registry};
+use crate::model::{Digest, ImageId, Reference, Registry};
 use crate::registry::Credentials;
 
 type Moved<'a> = &'a (dyn Fn(u64, u64) + Send + Sync);
 
 impl Docker {
+    /// The engine sends by name, so the image has each name while it is sent by it.
     pub(super) async fn push_image(
+        &self,
+        image: &ImageId,
+        references: &[Reference],
+        credentials: Option<&Credentials>,
+        progress: Moved<'_>,
+    ) -> Result<Digest, Error> {
+        let mut digest = None;
+        for reference in references {
+            let before = match self.inspect(&reference.to_string()).await {
+                Ok(id) => Some(id),
+                Err(Error::NoSuchImage { .. }) => None,
+                Err(error) => return Err(error),
+            };
+            if before.as_ref() != Some(image) {
+                self.tag_image(image, reference).await?;
+            }
+            let sent = self.push_name(reference, credentials, progress).await;
+            match before {
+                None => self.untag_image(reference).await?,
+                Some(before) if before != *image => self.tag_image(&before, reference).await?,
+                Some(_) => {}
+            }
+            digest = Some(sent?);
+        }
+        digest.ok_or_else(|| Error::NoSuchImage {
+            reference: image.to_string(),
+        })
+    }
+
+    async fn push_name(
         &self,
         reference: &Reference,
         credentials: Option<&Credentials>,
@@ -23,8 +54,6 @@ impl Docker {
         let registry = reference.registry().map_or("docker.io", Registry::as_str);
         let repository = reference.repository();
         let tag = reference.tag().map_or("latest", |tag| tag.as_str());
-        // Docker says in the stream that the image is not there, in words of its own.
-        self.inspect(&reference.to_string()).await?;
         let options = PushImageOptionsBuilder::default().tag(tag).build();
         let client = self.client.clone().with_timeout(PATIENCE);
         let header = credentials.map(|c| header(c, registry));
@@ -64,7 +93,7 @@ impl Docker {
     }
 }
 
-fn header(credentials: &Credentials, registry: &str) -> DockerCredentials {
+pub(super) fn header(credentials: &Credentials, registry: &str) -> DockerCredentials {
     let server = DockerCredentials {
         serveraddress: Some(registry.to_owned()),
         ..DockerCredentials::default()
@@ -94,7 +123,7 @@ fn failed(error: Bollard, registry: &str, repository: &str) -> Error {
 }
 
 /// A registry may repeat what it was sent; whatever it says, no secret leaves here.
-fn conceal(error: Error, credentials: Option<&Credentials>) -> Error {
+pub(super) fn conceal(error: Error, credentials: Option<&Credentials>) -> Error {
     let secret = match credentials {
         Some(Credentials::Password { password, .. }) => password.as_str(),
         Some(Credentials::Token(token)) => token.as_str(),
@@ -120,6 +149,14 @@ fn conceal(error: Error, credentials: Option<&Credentials>) -> Error {
         },
         Error::RegistryRefused { registry, message } => Error::RegistryRefused {
             registry,
+            message: hide(message),
+        },
+        Error::BaseImage { reference, message } => Error::BaseImage {
+            reference,
+            message: hide(message),
+        },
+        Error::BaseImageUnwell { reference, message } => Error::BaseImageUnwell {
+            reference,
             message: hide(message),
         },
         Error::DiskFull { message } => Error::DiskFull {

@@ -30,7 +30,7 @@ use super::{
 };
 use crate::model::{Digest, ImageId, Platform, Reference};
 use crate::oci::compress::Compression;
-use crate::registry::{self, Pusher, Repository};
+use crate::registry::{self, Keychain, Pusher, Repository};
 use build::{Packers, Shared};
 use step::{Cancel, Launcher};
 use store::Store;
@@ -41,9 +41,6 @@ use store::Store;
 pub fn helper_main(name: &std::ffi::OsStr) -> Option<i32> {
     (name == step::HELPER).then(step::main)
 }
-
-/// Finds the credentials for a registry's address, as [`Engine::push`] is given them.
-pub type Login = Arc<dyn Fn(&str) -> Result<Option<Credentials>, Error> + Send + Sync>;
 
 /// How the engine is to work.
 #[derive(Clone)]
@@ -65,7 +62,7 @@ pub struct Options {
     /// How registries are spoken to.
     pub registry: registry::Options,
     /// Credentials for registries that base images come from.
-    pub login: Login,
+    pub keychain: Arc<dyn Keychain>,
 }
 
 /// The native engine.
@@ -73,7 +70,7 @@ pub struct Native {
     shared: Shared,
     client: registry::Client,
     pusher: Arc<Pusher>,
-    login: Login,
+    keychain: Arc<dyn Keychain>,
     /// How many threads are at work.
     working: Arc<watch::Sender<usize>>,
 }
@@ -92,7 +89,7 @@ impl Native {
         Ok(Self {
             pusher: Arc::new(Pusher::new(client.clone())),
             client,
-            login: options.login,
+            keychain: options.keychain,
             shared: Shared {
                 store,
                 packers: Arc::new(Packers::new(cores)),
@@ -184,12 +181,18 @@ impl Engine for Native {
     ) -> Result<ImageId, Error> {
         let (sender, mut receiver) = mpsc::unbounded_channel();
         let request = request.clone();
-        let (client, login) = (self.client.clone(), self.login.clone());
+        let (client, keychain) = (self.client.clone(), self.keychain.clone());
         let mut building = std::pin::pin!(self.work(move |shared, cancel| {
             let mut tell = |event| drop(sender.send(event));
-            let credentials = |repository: &Repository| login(repository.registry());
+            let login = |repository: &Repository| {
+                let found = keychain.credentials_for(repository);
+                found.map_err(|problem| Error::Unauthorized {
+                    registry: repository.registry().to_owned(),
+                    message: problem.message().to_owned(),
+                })
+            };
             let pull = |reference: &str, platform: &Platform| {
-                remote::pull(shared, &client, reference, platform, &credentials, cancel)
+                remote::pull_base(shared, &client, reference, platform, &login, cancel)
             };
             build::build(shared, &request, cancel, &pull, &mut tell)
         }));
@@ -220,18 +223,22 @@ impl Engine for Native {
 
     async fn push(
         &self,
-        reference: &Reference,
+        image: &ImageId,
+        references: &[Reference],
         credentials: Option<&Credentials>,
         progress: &(dyn Fn(u64, u64) + Send + Sync),
     ) -> Result<Digest, Error> {
-        self.client.log_in(&Repository::of(reference), credentials);
-        let (reference, pusher) = (reference.clone(), self.pusher.clone());
+        for reference in references {
+            self.client.log_in(&Repository::of(reference), credentials);
+        }
+        let (image, references) = (image.clone(), references.to_vec());
+        let pusher = self.pusher.clone();
         let (sender, mut receiver) = watch::channel((0, 0));
         let mut pushing = std::pin::pin!(self.work(move |shared, cancel| {
             let moved = |done, all| {
                 let _ = sender.send((done, all));
             };
-            remote::push(&shared.store, &pusher, &reference, cancel, &moved)
+            remote::push(&shared.store, &pusher, &image, &references, cancel, &moved)
         }));
         loop {
             tokio::select! {
@@ -243,6 +250,23 @@ impl Engine for Native {
                 }
             }
         }
+    }
+
+    async fn pull(
+        &self,
+        reference: &Reference,
+        credentials: Option<&Credentials>,
+        name: &Reference,
+    ) -> Result<ImageId, Error> {
+        let (from, name, client) = (reference.clone(), name.clone(), self.client.clone());
+        let credentials = credentials.cloned();
+        self.work(move |shared, cancel| {
+            let login = |_: &Repository| Ok(credentials.clone());
+            let platform = &shared.platform;
+            remote::pull(shared, &client, &from, &name, platform, &login, cancel)
+                .map(|image| image.id())
+        })
+        .await
     }
 
     async fn export(

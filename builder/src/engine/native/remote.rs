@@ -1,8 +1,9 @@
 //! Images from registries and to them.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read, Seek as _};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::super::{Credentials, Error};
 use super::build::Shared;
@@ -20,50 +21,60 @@ const AT_ONCE: usize = 3;
 /// The largest configuration taken, in bytes.
 const MAX_CONFIG: u64 = 8 << 20;
 
-/// Sends the image of a reference to the registry that the reference names.
+/// Sends an image to the repository of these references.
 pub(super) fn push(
     store: &Store,
     pusher: &Pusher,
-    reference: &Reference,
+    id: &ImageId,
+    references: &[Reference],
     cancel: &Cancel,
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<Digest, Error> {
     let missing = || Error::NoSuchImage {
-        reference: reference.to_string(),
+        reference: id.to_string(),
     };
-    let image = store.named(&reference.to_string())?.ok_or_else(missing)?;
+    let first = references.first().ok_or_else(missing)?;
+    // By its name where it has it: one configuration may have manifests of several compressions.
+    let named = store.named(&first.to_string())?;
+    let image = match named.filter(|image| image.id() == *id) {
+        Some(image) => image,
+        None => store.image(id)?.ok_or_else(missing)?,
+    };
     let path = store.blob_path(&image.descriptor.digest);
     let manifest = std::fs::read(&path).map_err(|e| store.error(&path, &e))?;
-    let named = [&image.manifest.config]
-        .into_iter()
-        .chain(&image.manifest.layers);
-    let blobs: Vec<Blob> = named.map(blob).collect();
-    let repository = Repository::of(reference);
-    let tags: Vec<_> = reference.tag().cloned().into_iter().collect();
-    let image = registry::Image {
+    let blobs: Vec<Blob> = image.manifest.blobs().map(Blob::from).collect();
+    let repository = Repository::of(first);
+    let tags: Vec<_> = references.iter().filter_map(|r| r.tag().cloned()).collect();
+    let layers = &image.config.rootfs.diff_ids;
+    for (blob, origin) in store.origins(layers, repository.registry()) {
+        pusher.has(&Repository::of(&origin), &blob);
+    }
+    let content = Blobs {
+        store,
+        cancel,
+        sent: Mutex::default(),
+    };
+    let sent = registry::Image {
         repository: &repository,
         manifest: &manifest,
         media_type: image.manifest.kind(),
         blobs: &blobs,
         tags: &tags,
     };
-    let content = Blobs { store, cancel };
-    pusher
-        .push(&image, &content, progress)
-        .map_err(|error| pushing(&error))
-}
-
-fn blob(descriptor: &Descriptor) -> Blob {
-    Blob {
-        digest: descriptor.digest.clone(),
-        size: descriptor.size,
-    }
+    let digest = pusher
+        .push(&sent, &content, progress)
+        .map_err(|error| Error::from(&error))?;
+    let sent = content.sent.into_inner();
+    store.came_from(layers, first, &sent.unwrap_or_default())?;
+    Ok(digest)
 }
 
 /// The store's blobs, readable until nobody waits any more.
 struct Blobs<'a> {
     store: &'a Store,
     cancel: &'a Cancel,
+    /// Those that the registry could not have from elsewhere.
+    sent: Mutex<BTreeSet<Digest>>,
 }
 
 impl Content for Blobs<'_> {
@@ -71,34 +82,12 @@ impl Content for Blobs<'_> {
         if self.cancel.is_cancelled() {
             return Err(io::Error::other("nobody waits for it any more"));
         }
+        if let Ok(mut sent) = self.sent.lock() {
+            sent.insert(digest.clone());
+        }
         let mut file = File::open(self.store.blob_path(digest))?;
         file.seek(io::SeekFrom::Start(offset))?;
         Ok(Box::new(file))
-    }
-}
-
-/// An error of a registry that takes an image.
-fn pushing(error: &registry::Error) -> Error {
-    use registry::Error as E;
-    let registry = error.repository().registry().to_owned();
-    let message = error.to_string();
-    match error {
-        E::Unauthorized { .. } | E::Denied { .. } => Error::Unauthorized { registry, message },
-        E::Unwell { retry_after, .. } => Error::RegistryUnwell {
-            registry,
-            message,
-            retry_after: *retry_after,
-        },
-        E::Connection { .. } => Error::RegistryUnwell {
-            registry,
-            message,
-            retry_after: None,
-        },
-        E::NotFound { .. } | E::Refused { .. } | E::Tls { .. } | E::Corrupt { .. } => {
-            Error::RegistryRefused { registry, message }
-        }
-        E::Local { .. } => Error::Engine { message },
-        E::Cancelled { .. } => Error::Connection { message },
     }
 }
 
@@ -114,8 +103,8 @@ fn pulling(reference: &str, error: &registry::Error) -> Error {
     Error::BaseImage { reference, message }
 }
 
-/// Fetches an image with all its layers, and keeps it under its reference.
-pub(super) fn pull(
+/// Fetches the image that a Dockerfile names.
+pub(super) fn pull_base(
     shared: &Shared,
     client: &registry::Client,
     text: &str,
@@ -123,21 +112,40 @@ pub(super) fn pull(
     login: &dyn Fn(&Repository) -> Result<Option<Credentials>, Error>,
     cancel: &Cancel,
 ) -> Result<Arc<Image>, Error> {
-    let unusable = |message: String| Error::BaseImage {
-        reference: text.to_owned(),
-        message,
-    };
     let reference = Reference::parse(text).map_err(|problem| Error::Refused {
         message: problem.message().to_owned(),
     })?;
     if reference.is_internal() {
-        return Err(unusable("it is not in the store".to_owned()));
+        return Err(Error::BaseImage {
+            reference: text.to_owned(),
+            message: "it is not in the store".to_owned(),
+        });
     }
-    let repository = Repository::of(&reference);
+    pull(
+        shared, client, &reference, &reference, platform, login, cancel,
+    )
+}
+
+/// Fetches an image with all its layers, and keeps it under a name.
+pub(super) fn pull(
+    shared: &Shared,
+    client: &registry::Client,
+    reference: &Reference,
+    name: &Reference,
+    platform: &Platform,
+    login: &dyn Fn(&Repository) -> Result<Option<Credentials>, Error>,
+    cancel: &Cancel,
+) -> Result<Arc<Image>, Error> {
+    let text = &reference.to_string();
+    let unusable = |message: String| Error::BaseImage {
+        reference: text.clone(),
+        message,
+    };
+    let repository = Repository::of(reference);
     client.log_in(&repository, login(&repository)?.as_ref());
     let failed = |error: registry::Error| pulling(text, &error);
     let broken = |error: crate::oci::Error| unusable(error.to_string());
-    let mut found = client.manifest(&reference).map_err(failed)?;
+    let mut found = client.manifest(reference).map_err(failed)?;
     if media::is_index(&found.media_type) {
         let index = Index::parse(&found.bytes, text).map_err(broken)?;
         let one = index
@@ -153,7 +161,12 @@ pub(super) fn pull(
     }
     let mut bytes = Vec::new();
     client
-        .blob(&repository, &blob(&manifest.config), &mut bytes, &|_, _| {})
+        .blob(
+            &repository,
+            &Blob::from(&manifest.config),
+            &mut bytes,
+            &|_, _| {},
+        )
         .map_err(failed)?;
     let config = ImageConfig::parse(&bytes, text).map_err(broken)?;
     config.fits(&manifest, text).map_err(broken)?;
@@ -192,13 +205,14 @@ pub(super) fn pull(
         }
         result
     })?;
+    shared
+        .store
+        .came_from(&config.rootfs.diff_ids, reference, &BTreeSet::new())?;
     shared.store.put_blob(&bytes)?;
-    let id: ImageId = shared.store.put_manifest(
-        &found.bytes,
-        &found.media_type,
-        &config,
-        &reference.to_string(),
-    )?;
+    let id: ImageId =
+        shared
+            .store
+            .put_manifest(&found.bytes, &found.media_type, &config, &name.to_string())?;
     shared
         .store
         .image(&id)?
@@ -224,7 +238,7 @@ fn fetch_layer(
     let failed = |e: io::Error| store.error(&path, &e);
     let mut file = File::create_new(&path).map_err(failed)?;
     client
-        .blob(repository, &blob(descriptor), &mut file, &|_, _| {})
+        .blob(repository, &Blob::from(descriptor), &mut file, &|_, _| {})
         .map_err(|error| pulling(text, &error))?;
     let folder = scratch.path().join("files");
     std::fs::create_dir(&folder).map_err(failed)?;

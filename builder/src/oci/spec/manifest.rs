@@ -145,6 +145,11 @@ impl Manifest {
         json::write(self, "the manifest")
     }
 
+    /// All that it names: the configuration and the layers.
+    pub fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
+        std::iter::once(&self.config).chain(&self.layers)
+    }
+
     /// The media type, whether stated or by the configuration's.
     pub fn kind(&self) -> &str {
         match &self.media_type {

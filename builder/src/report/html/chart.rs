@@ -7,7 +7,7 @@ use super::lanes::lanes;
 use super::markup::{Markup, Percent, shortened};
 use super::overview;
 use super::timeline::{Attempt, Ended, Work};
-use super::view::{View, link, word};
+use super::view::{View, link, phase, word};
 
 /// The height of a bar, from one lane to the next, and of the axis.
 const BAR: usize = 26;
@@ -245,6 +245,7 @@ fn done(work: &Work) -> super::super::summary::Status {
     use crate::event::Activity;
     match work.activity {
         Activity::Build => Status::Built,
+        Activity::Fetch => Status::Reused,
         Activity::Push => Status::Pushed,
         Activity::Test => Status::Tested,
     }
@@ -300,7 +301,7 @@ fn links(out: &mut Markup, view: &View<'_>, lanes: &[usize], above: usize) {
         let bar = |image: usize| {
             let name = &view.images[image].report.image;
             let mut works = view.timeline.works().iter().zip(lanes);
-            works.find(|(w, _)| w.activity == chain.activity && w.image == *name)
+            works.find(|(w, _)| phase(w.activity) == chain.activity && w.image == *name)
         };
         for pair in chain.images.windows(2) {
             if let (Some((first, upper)), Some((second, lower))) = (bar(pair[0]), bar(pair[1])) {

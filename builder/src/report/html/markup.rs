@@ -103,7 +103,8 @@ pub(super) fn shortened(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();
     }
-    let end = text.floor_char_boundary(most);
+    let whole = |end: &usize| text.is_char_boundary(*end);
+    let end = (0..=most).rev().find(whole).unwrap_or(0);
     format!("{} ... {} bytes more", &text[..end], text.len() - end)
 }
 

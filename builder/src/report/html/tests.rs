@@ -211,6 +211,7 @@ fn long_logs_are_cut_and_it_is_said_where_they_are_whole() {
 /// Two hundred images, every one with a log that is cut: `KOLLA_TEST_PAGE=FILE` keeps the page to look
 /// at.
 #[test]
+#[allow(clippy::print_stdout)] // for who asks for the page
 fn two_hundred_images_with_long_logs_stay_below_a_bound() {
     let run = large(200, 6_000);
     let clock = std::time::Instant::now();

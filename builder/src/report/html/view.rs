@@ -46,10 +46,11 @@ impl<'a> View<'a> {
         let mut chains = Vec::new();
         for activity in [Activity::Build, Activity::Test, Activity::Push] {
             let mut seconds = vec![None; images.len()];
-            for work in timeline.works().iter().filter(|w| w.activity == activity) {
+            let works = timeline.works().iter();
+            for work in works.filter(|w| phase(w.activity) == activity) {
                 let found = images.iter().position(|i| i.report.image == work.image);
                 if let Some(slot) = found.and_then(|i| seconds.get_mut(i)) {
-                    *slot = Some(timeline.seconds(work));
+                    *slot = Some(slot.unwrap_or(0.0) + timeline.seconds(work));
                 }
             }
             let parents: Vec<_> = images.iter().map(|i| i.parents.clone()).collect();
@@ -98,7 +99,7 @@ impl<'a> View<'a> {
     pub(super) fn is_critical(&self, image: usize, activity: Activity) -> bool {
         self.chains
             .iter()
-            .any(|c| c.activity == activity && c.images.contains(&image))
+            .any(|c| c.activity == phase(activity) && c.images.contains(&image))
     }
 
     /// Whether the second was made next after the first on some longest chain.
@@ -174,10 +175,20 @@ fn images<'a>(run: &Run<'a>) -> Vec<Image<'a>> {
     images
 }
 
+/// Which activities count together, since others wait for either: an image is built or fetched before
+/// more is made from it.
+pub(super) fn phase(activity: Activity) -> Activity {
+    match activity {
+        Activity::Fetch => Activity::Build,
+        other => other,
+    }
+}
+
 /// What an activity is called.
 pub(super) fn word(activity: Activity) -> &'static str {
     match activity {
         Activity::Build => "build",
+        Activity::Fetch => "fetch",
         Activity::Push => "push",
         Activity::Test => "test",
     }

@@ -115,9 +115,11 @@ impl Store {
             }
         }
         let sized = |path: &Path| std::fs::metadata(path).map_or(0, |m| m.len());
-        for (name, path) in entries(&self.folder.join("layers")) {
-            if Digest::parse(&name).map_or(true, |digest| !kept.layers.contains(&digest)) {
-                found.push((path, "layer", 0));
+        for (folder, kind) in [("layers", "layer"), ("origins", "origin")] {
+            for (name, path) in entries(&self.folder.join(folder)) {
+                if Digest::parse(&name).map_or(true, |digest| !kept.layers.contains(&digest)) {
+                    found.push((path, kind, 0));
+                }
             }
         }
         for (name, path) in entries(&self.folder.join("blobs/sha256")) {

@@ -8,6 +8,7 @@
 //! | `layers` | for the digest of each unpacked layer, its snapshot and its blob |
 //! | `steps` | for the key of each step done, the layer that it made |
 //! | `caches` | the folders of `RUN --mount=type=cache` |
+//! | `origins` | for the digest of each unpacked layer, repositories that have its blob |
 //! | `locks` | files that are locked while a step of that key runs |
 //! | `tmp` | what is not finished: a folder for each process, locked while it lives |
 //!
@@ -19,6 +20,7 @@ mod clean;
 mod images;
 mod layers;
 mod lock;
+mod origins;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -34,11 +36,12 @@ pub(super) use lock::Lock;
 use super::super::Error;
 use crate::oci::layer::OverlayAttributes;
 
-const FOLDERS: [&str; 7] = [
+const FOLDERS: [&str; 8] = [
     "blobs/sha256",
     "caches",
     "layers",
     "locks",
+    "origins",
     "snapshots/empty",
     "steps",
     "tmp",

@@ -1,0 +1,52 @@
+//! Published images, which need not be built again.
+
+use std::collections::BTreeMap;
+
+use super::Invocation;
+use super::engine::registry_options;
+use super::keychain::DockerKeychain;
+use crate::model::{Diagnostic, Diagnostics, Fingerprint, ImageName, Reference, Tag};
+use crate::plan;
+use crate::registry::{Client, Keychain as _, Options, Repository};
+
+/// How often a registry is asked: without its answer there is still the way of building.
+const ATTEMPTS: u32 = 3;
+
+/// Looks for images where the settings say. A registry that does not answer is warned of, and what it
+/// may have is built.
+pub(super) fn look_up(
+    wanted: &[(&ImageName, &Fingerprint)],
+    invocation: Invocation<'_>,
+) -> Result<BTreeMap<ImageName, Reference>, Diagnostics> {
+    let Invocation {
+        settings,
+        environment,
+        console,
+    } = invocation;
+    if wanted.is_empty() || settings.places.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let client = Client::new(Options {
+        attempts: ATTEMPTS,
+        ..registry_options(environment)?
+    });
+    let keychain = DockerKeychain::new(environment);
+    for place in &settings.places {
+        let Some((image, fingerprint)) = wanted.first() else {
+            continue;
+        };
+        let any = place.reference(image, &Tag::of_fingerprint(fingerprint));
+        let repository = Repository::of(&any);
+        client.log_in(&repository, keychain.credentials_for(&repository)?.as_ref());
+    }
+    let published = plan::look_up(&client, &settings.places, wanted);
+    for (place, error) in &published.silent {
+        console.warn(
+            &Diagnostic::environment(format!(
+                "no published images are taken from {place}: {error}"
+            ))
+            .hint("what it may have is built; --local looks for published images nowhere"),
+        );
+    }
+    Ok(published.found)
+}
