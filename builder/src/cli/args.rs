@@ -169,6 +169,7 @@ pub(super) enum Command {
   kolla build
   kolla build keystone 'nova-*'         these, and the parents they need
   kolla build --push --registry localhost:5000
+  kolla build --html run.html           and a page of what took how long, and what failed
   kolla build --rebuild --with-children base")]
     Build(BuildArgs),
     /// Show what `build` would do, and why
@@ -366,6 +367,15 @@ pub(super) struct BuildArgs {
     /// The form of the summary on standard output
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub(super) format: TableFormat,
+    #[command(flatten)]
+    pub(super) html: HtmlArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct HtmlArgs {
+    /// Write a page of the run to this file: its timeline, graph, sizes and logs, in one piece
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -15,6 +15,7 @@ mod keys;
 mod lock;
 mod logs;
 mod mirrors;
+mod page;
 mod progress;
 mod published;
 mod rootless;

@@ -10,6 +10,7 @@ mod gate;
 mod graph;
 mod junit;
 mod markdown;
+pub mod html;
 mod plan;
 mod release;
 mod search;

@@ -7,12 +7,13 @@ use super::super::durations::Durations;
 use super::super::fleet::{self, Fleet, Naming};
 use super::super::keychain::DockerKeychain;
 use super::super::logs::Logs;
+use super::super::page::Page;
 use super::super::progress;
 use super::super::settings::Settings;
 use super::super::timing::Timing;
 use super::super::{Ending, Environment, Invocation};
 use super::session::{self, Session};
-use crate::event::{Activity, Tee};
+use crate::event::{Activity, Sink, Tee};
 use crate::graph::{Selection, SelectionOptions};
 use crate::model::{Diagnostic, Diagnostics, ImageName, Reference, Tag};
 use crate::plan::{Action, Plan};
@@ -47,10 +48,11 @@ pub(in super::super) async fn run(
     let logs = Logs::new(settings.cache_dir()?, std::time::SystemTime::now());
     let timing = Timing::default();
     let durations = Durations::load(settings.cache_dir()?);
+    let page = Page::begin(&args.html, begun)?;
 
     let outcomes = {
         let progress = progress::sink(console, plan.builds());
-        let sinks = Tee(vec![&*progress, &logs, &timing]);
+        let sinks = Tee(vec![&*progress, &logs, &timing, &page]);
         let fetcher = session::fetcher(settings, environment)?;
         let builder = Builder {
             engine: &*session.engine,
@@ -91,7 +93,16 @@ pub(in super::super) async fn run(
     if args.push && ok {
         session::warn_of_dirty(settings, &naming, console);
         let items = items(&plan, &images, &selection);
-        push(&mut images, items, &fleet, &session, invocation, &cancel).await;
+        push(
+            &mut images,
+            items,
+            &fleet,
+            &session,
+            invocation,
+            &page,
+            &cancel,
+        )
+        .await;
         ok = images.iter().all(|i| i.failure.is_none()) && !cancel.is_cancelled();
     } else if args.push {
         console.say("\nnothing was pushed: not everything was built");
@@ -107,7 +118,8 @@ pub(in super::super) async fn run(
     };
     finish(&summary, args.format, console)?;
     failures(&plan, &outcomes, &logs, console);
-    Ok(session::ending(&summary.images, cancel.is_cancelled()))
+    let ending = session::ending(&summary.images, cancel.is_cancelled());
+    page.end(&fleet.graph, &summary, ending, console)
 }
 
 /// The table or the JSON on standard output, and the line that says it all.
@@ -220,6 +232,7 @@ pub(super) async fn push(
     fleet: &Fleet,
     session: &Session,
     invocation: Invocation<'_>,
+    sink: &dyn Sink,
     cancel: &tokio_util::sync::CancellationToken,
 ) {
     let Invocation {
@@ -237,6 +250,7 @@ pub(super) async fn push(
     }
     let outcomes = {
         let progress = progress::sink(console, items.len());
+        let sinks = Tee(vec![&*progress, sink]);
         let pusher = Pusher {
             engine: &*session.engine,
             registry: session.registry.clone(),
@@ -245,7 +259,7 @@ pub(super) async fn push(
             retry: settings.retry,
             // Pushing waits more than it works.
             jobs: settings.jobs.max(4),
-            sink: &*progress,
+            sink: &sinks,
         };
         pusher.run(&items, cancel).await
     };
