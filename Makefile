@@ -35,9 +35,9 @@ test: lint build ## run every check and test, on an engine and registries of its
 	tests/with-engine cargo test --release --workspace --lib --bins --tests --no-fail-fast
 .PHONY: test
 
-conformance: build ## compare what the native engine builds with what BuildKit builds
-	cargo test --release --workspace --test conformance --no-run
-	tests/conformance/judge cargo test --release --workspace --test conformance
+conformance: build ## compare what the native engine builds with what BuildKit builds; build a plan with buildx
+	cargo test --release --workspace --test conformance --test bake --no-run
+	tests/conformance/judge cargo test --release --workspace --test conformance --test bake
 .PHONY: conformance
 
 acceptance: build ## prove that the images run OpenStack: a database to a stack, on a machine of its own

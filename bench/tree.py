@@ -3,7 +3,8 @@
 
     bench/tree.py [--images N] DIR
 
-The layouts, the components, kolla.toml and the service `base` are the repository's own. Every other
+The layouts, the components, kolla.toml, the service `base` and the crate of the program in it are the
+repository's own. Every other
 image is a folder with a Dockerfile.tera that extends a layout, and one file of its context. A fleet
 larger than fleet.json is fleet.json again and again below the same two roots, `base` and
 `openstack-base`, so the depth stays and the width grows, as it does when services are added.
@@ -87,7 +88,9 @@ def write(root, images=None):
     root.mkdir(parents=True)
     shutil.copytree(REPOSITORY / "templates", root / "templates")
     shutil.copytree(REPOSITORY / "services" / "base", root / "services" / "base")
-    shutil.copy(REPOSITORY / "kolla.toml", root / "kolla.toml")
+    shutil.copytree(REPOSITORY / "start", root / "start")
+    for name in ("kolla.toml", "Cargo.toml", "Cargo.lock"):
+        shutil.copy(REPOSITORY / name, root / name)
     for number, (service, members) in enumerate(sorted(services(fleet).items())):
         folder = root / "services" / service
         folder.mkdir()

@@ -1,7 +1,7 @@
 //! Kolla builds, gates and publishes a fleet of container images that depend on each other.
 //!
 //! Data flows one way: `catalog` -> `render` -> `graph` -> `context` -> `plan` -> `schedule` ->
-//! `publish` -> `report`, and `cli` puts them together. A module imports only from those above its own in the list below; a test
+//! `gate` -> `publish` -> `report`, and `cli` puts them together. A module imports only from those above its own in the list below; a test
 //! holds it to that.
 
 // The checks that tests share with `fuzz/` name the crate from outside.
@@ -24,8 +24,11 @@ pub mod context;
 pub mod oci;
 pub mod registry;
 pub mod engine;
+pub mod inventory;
+pub mod supply;
 pub mod plan;
 pub mod schedule;
+pub mod gate;
 pub mod publish;
 pub mod report;
 pub mod cli;

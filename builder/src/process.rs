@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpid};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 /// How long a tool that was told to end has for taking its mounts and files away: ten seconds.
 const TIDYING_TURNS: u32 = 500;
@@ -66,6 +66,58 @@ pub async fn output(command: Command) -> std::io::Result<(ExitStatus, String)> {
     Ok((status, text))
 }
 
+/// How a tool ended and what it printed, to the byte.
+#[derive(Debug)]
+pub struct Captured {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error.
+    pub stderr: Vec<u8>,
+}
+
+/// Runs a tool to its end with `input` to read, and keeps what it prints.
+///
+/// # Errors
+/// As [`run`].
+pub async fn capture(mut command: Command, input: Stdio) -> std::io::Result<Captured> {
+    command.stdin(input);
+    let (mut child, mut group) = start(command, Stdio::piped(), Stdio::piped())?;
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    tokio::try_join!(whole(out, &mut stdout), whole(err, &mut stderr))?;
+    let status = child.wait().await;
+    group.0 = None;
+    Ok(Captured {
+        status: status?,
+        stdout,
+        stderr,
+    })
+}
+
+async fn whole(
+    pipe: Option<impl tokio::io::AsyncRead + Unpin>,
+    to: &mut Vec<u8>,
+) -> std::io::Result<()> {
+    if let Some(pipe) = pipe {
+        pipe.take(MAX_OUTPUT).read_to_end(to).await?;
+    }
+    Ok(())
+}
+
+/// Starts a tool in a group of its own.
+fn start(mut command: Command, stdout: Stdio, stderr: Stdio) -> std::io::Result<(Child, Group)> {
+    command
+        .stdout(stdout)
+        .stderr(stderr)
+        .env("LC_ALL", "C")
+        .process_group(0);
+    let child = command.spawn()?;
+    let pid = child.id().and_then(|id| i32::try_from(id).ok());
+    Ok((child, Group(pid.and_then(Pid::from_raw))))
+}
+
 async fn run_either(
     mut command: Command,
     standard_output: bool,
@@ -78,15 +130,8 @@ async fn run_either(
             Stdio::null()
         }
     };
-    command
-        .stdin(Stdio::null())
-        .stdout(to(standard_output))
-        .stderr(to(!standard_output))
-        .env("LC_ALL", "C")
-        .process_group(0);
-    let mut child = command.spawn()?;
-    let pid = child.id().and_then(|id| i32::try_from(id).ok());
-    let mut group = Group(pid.and_then(Pid::from_raw));
+    command.stdin(Stdio::null());
+    let (mut child, mut group) = start(command, to(standard_output), to(!standard_output))?;
     if let Some(stdout) = child.stdout.take() {
         lines(stdout, line).await;
     }
@@ -138,6 +183,12 @@ mod tests {
         let (status, text) = output(sh("echo out; echo err >&2")).await?;
         assert!(status.success());
         assert_eq!(text, "out\n");
+        let input = tempfile::tempfile()?;
+        let both = capture(sh("cat; printf 'o\\0u'; echo err >&2"), input.into()).await?;
+        assert_eq!(
+            (both.stdout.as_slice(), both.stderr.as_slice()),
+            (&b"o\0u"[..], &b"err\n"[..])
+        );
         Ok(())
     }
 

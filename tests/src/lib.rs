@@ -3,6 +3,7 @@
 //!
 //! Everything here is real but the faults: only [`proxy`] pretends, and only to be unwell.
 
+pub mod browser;
 pub mod conformance;
 pub mod docker;
 pub mod document;

@@ -3,6 +3,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::gate::GatePolicy;
 use crate::cargo::Program;
 use crate::debian::Variant;
 use crate::model::{Digest, ImageName, ServiceName, Source};
@@ -19,6 +20,7 @@ pub struct ImageDefinition {
     pub(super) args: BTreeMap<String, String>,
     pub(super) vars: toml::Table,
     pub(super) user: Option<User>,
+    pub(super) gate: GatePolicy,
     pub(super) sources: Vec<SourceDefinition>,
     pub(super) folder: PathBuf,
     pub(super) dockerfile: Source,
@@ -70,6 +72,11 @@ impl ImageDefinition {
     /// The account that it runs as.
     pub fn user(&self) -> Option<&User> {
         self.user.as_ref()
+    }
+
+    /// What it must hold to: what its own definition says over the fleet's defaults.
+    pub fn gate(&self) -> &GatePolicy {
+        &self.gate
     }
 
     /// Files brought into the context from elsewhere.

@@ -5,6 +5,7 @@
 
 mod bootstrap;
 mod definition;
+mod gate;
 mod program;
 mod service;
 pub mod toml;
@@ -21,6 +22,7 @@ pub use definition::{
     Bootstrap, Customization, FileKind, FoundFile, ImageDefinition, KeyFile, Origin,
     SourceDefinition, User,
 };
+pub use gate::{Check, GatePolicy, GateTable, Growth, Movement, Waiver};
 
 use crate::model::{
     Diagnostic, Diagnostics, Digest, ImageName, Location, ServiceName, Source, did_you_mean,
@@ -40,7 +42,7 @@ pub struct Catalog {
 }
 
 /// What the user's configuration says about the fleet.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Customizations {
     /// Folders that shadow files of the tree; a later one shadows an earlier one.
     pub overlays: Vec<PathBuf>,
@@ -48,6 +50,8 @@ pub struct Customizations {
     pub vars: ::toml::Table,
     /// Changes of single images, by the name as written and its place.
     pub images: Vec<(String, Location, Customization)>,
+    /// What images must hold to where their definitions do not say otherwise.
+    pub gate: GatePolicy,
 }
 
 impl Catalog {
@@ -125,6 +129,9 @@ impl Catalog {
                 ),
             }
         }
+        for image in images.values_mut() {
+            image.gate = image.gate.over(&custom.gate);
+        }
         let templates = problems.take(load_templates(&tree)).unwrap_or_default();
         problems.or_ok(Self {
             root: root.to_path_buf(),
@@ -156,6 +163,16 @@ impl Catalog {
     pub fn vars(&self) -> &::toml::Table {
         &self.vars
     }
+}
+
+/// The folders of the crates that a `service.toml` names; none where it is not valid.
+pub fn crates(definition: &str) -> Vec<String> {
+    let file: Option<ServiceFile> = ::toml::from_str(definition).ok();
+    let images = file.into_iter().flat_map(|file| file.images.into_values());
+    images
+        .flat_map(|image| image.sources)
+        .filter_map(|source| Some(source.into_inner().program?.path.into_inner()))
+        .collect()
 }
 
 fn read_source(disk: &Path) -> Result<Source, Diagnostic> {
@@ -274,6 +291,7 @@ fn load_plain(root: &Path, tree: &Tree) -> Result<Vec<ImageDefinition>, Diagnost
                 args: BTreeMap::new(),
                 vars: ::toml::Table::new(),
                 user: None,
+                gate: GatePolicy::default(),
                 sources: Vec::new(),
                 dockerfile: read_source(&disk)?,
                 templated,
@@ -438,6 +456,9 @@ impl Scope<'_> {
             let parsed = source_definition(self.source, self.root, self.folder, &entry);
             sources.extend(problems.take(parsed));
         }
+        let gate = problems
+            .take(GatePolicy::of(&table.gate, self.source))
+            .unwrap_or_default();
         let mut vars = self.vars.clone();
         vars.extend(table.vars);
         let dockerfile = problems.take(read_source(&disk));
@@ -454,6 +475,7 @@ impl Scope<'_> {
             args: table.args,
             vars,
             user: self.user.cloned(),
+            gate,
             sources,
             folder: disk.parent().map(Path::to_path_buf).unwrap_or_default(),
             dockerfile,

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::gate::GateTable;
+
 /// One service's definition file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,6 +42,8 @@ pub(super) struct ImageTable {
     pub(super) vars: toml::Table,
     #[serde(default)]
     pub(super) sources: Vec<Spanned<SourceTable>>,
+    #[serde(default)]
+    pub(super) gate: GateTable,
 }
 
 #[derive(Debug, Deserialize)]

@@ -37,7 +37,7 @@ pub(super) fn read(root: &Path, tops: &[&str]) -> Result<Tree, Diagnostics> {
     problems.or_ok(tree)
 }
 
-/// Reads everything below a folder but git's own data.
+/// Reads everything below a folder but git's own data, which in a second work tree is a file.
 pub(super) fn read_plain(root: &Path) -> Result<Tree, Diagnostics> {
     walk(root, "", 0, &|name| name != ".git").map(|found| found.into_iter().collect())
 }
@@ -79,15 +79,15 @@ fn walk(
             } else {
                 format!("{prefix}/{name}")
             };
+            if !enter(name) {
+                return Ok(Vec::new());
+            }
             let file_type = entry.file_type().map_err(|e| io(&disk, &e))?;
             let kind = if file_type.is_symlink() {
                 FileKind::Symlink {
                     target: std::fs::read_link(&disk).map_err(|e| io(&disk, &e))?,
                 }
             } else if file_type.is_dir() {
-                if !enter(name) {
-                    return Ok(Vec::new());
-                }
                 let mut below = walk(&disk, &path, depth + 1, enter)?;
                 below.push((
                     path,

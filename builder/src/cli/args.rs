@@ -26,7 +26,7 @@ pub(super) struct Cli {
     pub(super) command: Command,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct GlobalArgs {
     /// The folder with `services/` in it [default: the nearest one above this]
     #[arg(
@@ -169,6 +169,7 @@ pub(super) enum Command {
   kolla build
   kolla build keystone 'nova-*'         these, and the parents they need
   kolla build --push --registry localhost:5000
+  kolla build --html run.html           and a page of what took how long, and what failed
   kolla build --rebuild --with-children base")]
     Build(BuildArgs),
     /// Show what `build` would do, and why
@@ -177,6 +178,12 @@ pub(super) enum Command {
   kolla plan --why keystone
   kolla plan --format json | jq '.images[] | select(.action == \"build\") | .image'")]
     Plan(PlanArgs),
+    /// Tell which images a change affects
+    #[command(after_help = "Examples:
+  kolla affected --since HEAD                  by what is not committed yet
+  kolla affected --since origin/main... --why  by this branch, and by which input
+  kolla affected --since origin/main... --format github --shards 4")]
+    Affected(AffectedArgs),
     /// List the images of the fleet
     #[command(after_help = "Examples:
   kolla list @nova
@@ -201,11 +208,61 @@ pub(super) enum Command {
   kolla push --registry localhost:5000
   kolla push --namespace me keystone")]
     Push(PushArgs),
+    /// Check who signed published images, how they were built and what is in them
+    #[command(after_help = "Examples:
+  kolla verify registry.example/kollaglue --tag 2026.1
+  kolla verify --key release.pub registry.example/kollaglue keystone '@nova'
+  kolla verify localhost:5000/mirror --signed-as registry.example/kollaglue
+
+Exit status: 0 all is good; 1 something of an image is missing or wrong; 3 the registry
+cannot be asked.")]
+    Verify(VerifyArgs),
+    /// Make a pair of keys to sign published images with, as cosign's are
+    #[command(after_help = "Examples:
+  kolla keygen                               cosign.key and cosign.pub
+  KOLLA_KEY_PASSWORD=... kolla keygen -o release
+
+The private key is encrypted by a password, which is asked for on a terminal unless
+KOLLA_KEY_PASSWORD or COSIGN_PASSWORD has it.")]
+    Keygen(KeygenArgs),
+    /// Publish a release: send what is missing, see that all of it arrived, then move all tags
+    #[command(after_help = "Examples:
+  kolla publish --registry registry.example --tag 2025.1
+  kolla publish --registry registry.example --tag 2025.1 --tag latest --release
+  kolla publish --registry registry.example --resume     finish one that was interrupted
+
+Until everything is in the registry no tag is moved. `kolla rollback` moves them back.")]
+    Publish(PublishArgs),
+    /// Move the tags of the newest release back to what they stood for before
+    #[command(after_help = "Example:
+  kolla rollback --registry registry.example --namespace kollaglue
+
+Once more, it takes back the release before that.")]
+    Rollback(RollbackArgs),
+    /// List the releases of a namespace, or compare two of them
+    #[command(after_help = "Examples:
+  kolla releases registry.example/kollaglue
+  kolla releases registry.example/kollaglue --compare 20261101T120000Z-2025.1 20261126T001500Z-2025.1")]
+    Releases(ReleasesArgs),
     /// Run the smoke tests of images that were built
     #[command(after_help = "Examples:
   kolla test
   kolla test keystone '@nova'")]
     Test(TestArgs),
+    /// Build what has to be built, and check each image before anything is made from it
+    #[command(after_help = "Examples:
+  kolla gate                                 the whole fleet
+  kolla gate --since origin/main... --markdown comment.md --junit junit.xml
+  kolla gate --baseline published.json '@nova'
+
+Exit status: 0 all passed; 1 an image did not; 3 the engine, the network or the disk failed,
+and the images are not to blame. docs/gate.md tells what is checked and how that is declared.")]
+    Gate(GateArgs),
+    /// List the images that are published in a namespace
+    #[command(after_help = "Examples:
+  kolla search registry.example:5000/kollaglue
+  kolla search localhost:5000/me --format json | jq -r '.images[].image'")]
+    Search(SearchArgs),
     /// Remove what this program left behind in the engine and the cache, and nothing else
     #[command(after_help = "Examples:
   kolla clean --dry-run
@@ -217,6 +274,11 @@ pub(super) enum Command {
   kolla export '@nova' --to oci:layout       an OCI image layout, added to if it is there
   kolla export keystone --to docker          from the native engine's store into Docker")]
     Export(ExportArgs),
+    /// Write what is to be built for another builder: contexts, and a file for docker buildx bake
+    #[command(after_help = "Examples:
+  kolla export-plan -o plan && (cd plan && docker buildx bake --load)
+  kolla export-plan --registry registry.example -o plan && (cd plan && docker buildx bake --push)")]
+    ExportPlan(ExportPlanArgs),
     /// Run a container of a built image to its end
     #[command(after_help = "Examples:
   kolla run keystone                         the image's own command
@@ -233,6 +295,43 @@ It ends with the container's exit status.")]
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PublishArgs {
+    #[command(flatten)]
+    pub(super) patterns: Patterns,
+    /// Finish what was interrupted while tags were moved
+    #[arg(long)]
+    pub(super) resume: bool,
+    /// Sign the images, and what is said of them, with this key; `kolla keygen` makes one
+    #[arg(long, value_name = "FILE")]
+    pub(super) key: Option<PathBuf>,
+    /// Who builds, as the provenance has it: a URI that those who verify know
+    #[arg(long, value_name = "URI")]
+    pub(super) builder: Option<String>,
+    /// Write the release to this file too
+    #[arg(long, short, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// The form of the summary on standard output; `json` is the release
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(super) format: TableFormat,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RollbackArgs {}
+
+#[derive(Debug, Args)]
+pub(super) struct ReleasesArgs {
+    /// Where [default: what --registry and --namespace say]
+    #[arg(value_name = "[REGISTRY/]NAMESPACE")]
+    pub(super) of: Option<String>,
+    /// Tell what differs between two releases, the older first
+    #[arg(long, num_args = 2, value_names = ["OLD", "NEW"])]
+    pub(super) compare: Vec<String>,
+    /// The form of the list
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(super) format: TableFormat,
 }
 
 /// Which images.
@@ -268,6 +367,15 @@ pub(super) struct BuildArgs {
     /// The form of the summary on standard output
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub(super) format: TableFormat,
+    #[command(flatten)]
+    pub(super) html: HtmlArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct HtmlArgs {
+    /// Write a page of the run to this file: its timeline, graph, sizes and logs, in one piece
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -283,6 +391,43 @@ pub(super) struct PlanArgs {
     /// The form of the plan
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub(super) format: TableFormat,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SinceArgs {
+    /// What to compare the work tree with: a branch, a tag, a commit; with `...` behind it, where it
+    /// and HEAD parted
+    #[arg(long, value_name = "REV")]
+    pub(super) since: String,
+    /// Compare with the commit where REV and HEAD parted
+    #[arg(long)]
+    pub(super) merge_base: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AffectedArgs {
+    #[command(flatten)]
+    pub(super) patterns: Patterns,
+    #[command(flatten)]
+    pub(super) since: SinceArgs,
+    /// Name every input that changed
+    #[arg(long)]
+    pub(super) why: bool,
+    /// The form of the list; github is a matrix of jobs, gitlab a child pipeline
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(super) format: AffectedFormat,
+    /// Deal the images to at most N jobs, for github and gitlab [default: a job for each image]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(super) shards: Option<u16>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum AffectedFormat {
+    Table,
+    Json,
+    Names,
+    Github,
+    Gitlab,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -346,10 +491,78 @@ pub(super) struct PushArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// Where the images are published
+    #[arg(value_name = "[REGISTRY/]NAMESPACE")]
+    pub(super) place: String,
+    /// Images by name; with `*`, `?`, `[...]` and `{a,b}`, or `@SERVICE`, of the fleet [default: all
+    /// of the fleet]
+    #[arg(value_name = "IMAGE")]
+    pub(super) images: Vec<String>,
+    /// The public key of who signs [default: cosign.pub in the fleet's folder]
+    #[arg(long, value_name = "FILE")]
+    pub(super) key: Option<PathBuf>,
+    /// What the images were signed as, where they were copied from there
+    #[arg(long, value_name = "[REGISTRY/]NAMESPACE")]
+    pub(super) signed_as: Option<String>,
+    /// The form of the result
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(super) format: TableFormat,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct KeygenArgs {
+    /// The files without their endings `.key` and `.pub` [default: cosign]
+    #[arg(long, short, value_name = "PREFIX")]
+    pub(super) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct TestArgs {
     #[command(flatten)]
     pub(super) patterns: Patterns,
     /// The form of the summary on standard output
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(super) format: TableFormat,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SearchArgs {
+    /// Where to look [default: what --registry and --namespace say]
+    // clap takes arguments of one name for one.
+    #[arg(value_name = "[REGISTRY/]NAMESPACE")]
+    pub(super) place: Option<String>,
+    /// The form of the list
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(super) format: TableFormat,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct GateArgs {
+    #[command(flatten)]
+    pub(super) patterns: Patterns,
+    /// Only what changes since this revision affect; with `...` behind it, since it and HEAD parted
+    #[arg(long, value_name = "REV")]
+    pub(super) since: Option<String>,
+    /// Compare with the commit where REV and HEAD parted
+    #[arg(long, requires = "since")]
+    pub(super) merge_base: bool,
+    /// Sizes and packages of the published images, to compare with
+    #[arg(long, value_name = "FILE")]
+    pub(super) baseline: Option<PathBuf>,
+    /// Write sizes and packages of the images that passed, for a later --baseline
+    #[arg(long, value_name = "FILE")]
+    pub(super) write_baseline: Option<PathBuf>,
+    /// Write the results as JUnit XML, too
+    #[arg(long, value_name = "FILE")]
+    pub(super) junit: Option<PathBuf>,
+    /// Write the results as SARIF, too
+    #[arg(long, value_name = "FILE")]
+    pub(super) sarif: Option<PathBuf>,
+    /// Write the results as Markdown, too
+    #[arg(long, value_name = "FILE")]
+    pub(super) markdown: Option<PathBuf>,
+    /// The form of the results on standard output
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub(super) format: TableFormat,
 }
@@ -363,6 +576,33 @@ pub(super) struct ExportArgs {
     /// which loads them into Docker or Podman
     #[arg(long, value_name = "DESTINATION")]
     pub(super) to: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExportPlanArgs {
+    #[command(flatten)]
+    pub(super) selection: SelectionArgs,
+    /// The folder to write to
+    #[arg(long, short, value_name = "DIR")]
+    pub(super) output: PathBuf,
+    /// The form of the plan: bake, a docker-bake.json
+    #[arg(long, value_name = "FORMAT", default_value = "bake")]
+    pub(super) format: PlanFormat,
+    /// Where the images go, which decides by what tag they are known again: engine, where what it
+    /// holds already is left out, or registry [default: registry where one is named, else engine]
+    #[arg(long, value_name = "WHERE")]
+    pub(super) tags_for: Option<TagsFor>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum PlanFormat {
+    Bake,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum TagsFor {
+    Engine,
+    Registry,
 }
 
 #[derive(Debug, Args)]

@@ -9,14 +9,18 @@ mod diagnostics;
 mod durations;
 mod engine;
 mod fleet;
+mod git;
 mod keychain;
+mod keys;
 mod lock;
 mod logs;
 mod mirrors;
+mod page;
 mod progress;
 mod published;
 mod rootless;
 mod settings;
+mod since;
 mod timing;
 mod toolchain;
 mod version;
@@ -162,7 +166,16 @@ fn run(cli: &Cli, environment: &Environment, console: &Console) -> Result<Ending
     match &cli.command {
         Command::Completions { .. } => Ok(Ending::Good),
         Command::Config(args) => commands::config::run(args, &settings, console),
+        Command::Keygen(args) => commands::keygen::run(args, environment, console),
+        Command::Verify(args) => commands::verify::run(args, &settings, environment, console),
         Command::Check => commands::check::run(&settings, console),
+        Command::Affected(args) => in_runtime(commands::affected::run(
+            args,
+            &cli.global,
+            &settings,
+            environment,
+            console,
+        )),
         Command::List(args) => commands::list::run(args, &settings, console),
         Command::Graph(args) => commands::graph::run(args, &settings, console),
         Command::Render(args) => {
@@ -177,11 +190,35 @@ fn run(cli: &Cli, environment: &Environment, console: &Console) -> Result<Ending
         Command::Push(args) => {
             in_runtime(commands::push::run(args, &settings, environment, console))
         }
+        Command::Publish(args) => in_runtime(commands::publish::run(
+            args,
+            &settings,
+            environment,
+            console,
+        )),
+        Command::Rollback(args) => commands::rollback::run(args, &settings, environment, console),
+        Command::Releases(args) => commands::releases::run(args, &settings, environment, console),
         Command::Test(args) => {
             in_runtime(commands::test::run(args, &settings, environment, console))
         }
+        Command::Gate(args) => in_runtime(commands::gate::run(
+            args,
+            &cli.global,
+            &settings,
+            environment,
+            console,
+        )),
         Command::Export(args) => {
             in_runtime(commands::export::run(args, &settings, environment, console))
+        }
+        Command::ExportPlan(args) => in_runtime(commands::export_plan::run(
+            args,
+            &settings,
+            environment,
+            console,
+        )),
+        Command::Search(args) => {
+            in_runtime(commands::search::run(args, &settings, environment, console))
         }
         Command::Run(args) => in_runtime(commands::run::run(args, &settings, environment, console)),
         Command::Clean(args) => {

@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::Environment;
 use super::args::GlobalArgs;
-use crate::catalog::{Customization, Customizations, toml::read};
+use crate::catalog::{Customization, Customizations, GatePolicy, GateTable, toml::read};
 use crate::model::{
     Diagnostic, Diagnostics, Location, Namespace, Place, Platform, Reference, Registry, Source, Tag,
 };
@@ -45,6 +45,7 @@ struct ConfigFile {
     vars: toml::Table,
     #[serde(default)]
     images: BTreeMap<Spanned<String>, ImageChange>,
+    gate: Option<GateTable>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -104,6 +105,7 @@ impl Origin {
 }
 
 /// Everything that is set, for `kolla config`: name, value and origin.
+#[derive(Clone)]
 pub(super) struct Shown {
     pub(super) name: &'static str,
     pub(super) value: String,
@@ -111,6 +113,7 @@ pub(super) struct Shown {
 }
 
 /// The settings in force.
+#[derive(Clone)]
 pub(super) struct Settings {
     pub(super) root: PathBuf,
     pub(super) release_namespace: Namespace,
@@ -412,7 +415,14 @@ impl Settings {
             &f.overrides
         });
         let overlays = paths(r, "overlays", "--overlay", &args.overlays, |f| &f.overlays);
-        let custom = customizations(&resolver.files, user_file.as_deref(), overlays);
+        let mut custom = customizations(&resolver.files, user_file.as_deref(), overlays);
+        // The fleet's own file is first. A user's own defaults are for fleets that have none.
+        let gate = resolver.files.iter().find_map(|(source, file)| {
+            let table = file.gate.as_ref()?;
+            Some(GatePolicy::of(table, source))
+        });
+        let gate = gate.and_then(|gate| resolver.problems.take(gate));
+        custom.gate = gate.unwrap_or_default();
         let Resolver {
             problems, shown, ..
         } = resolver;
@@ -795,7 +805,7 @@ fn mirror_url(text: &str) -> Result<String, Diagnostic> {
 /// A slip in a variable's name would otherwise pass silently. Names far from ours may belong to
 /// somebody else.
 fn check_variables(environment: &Environment, problems: &mut Diagnostics) {
-    const KNOWN: [&str; 19] = [
+    const KNOWN: [&str; 20] = [
         "KOLLA_ROOT",
         "KOLLA_CONFIG_FILE",
         "KOLLA_RELEASE_NAMESPACE",
@@ -812,6 +822,7 @@ fn check_variables(environment: &Environment, problems: &mut Diagnostics) {
         "KOLLA_JOBS",
         "KOLLA_RETRIES",
         "KOLLA_CACHE_DIR",
+        "KOLLA_KEY_PASSWORD",
         // Those of the containers' own contract, which may be set on the same machine.
         "KOLLA_CONFIG",
         "KOLLA_CONFIG_STRATEGY",

@@ -13,6 +13,13 @@ pub(super) fn commit_tag(root: &Path) -> Result<Tag, Diagnostic> {
     Tag::new(format!("{commit}{dirty}"))
 }
 
+/// The whole commit id; none where there is no commit, or files differ from it.
+pub(super) fn commit(root: &Path) -> Option<String> {
+    let status = git(root, &["status", "--porcelain"]).ok()?;
+    status.is_empty().then_some(())?;
+    git(root, &["rev-parse", "HEAD"]).ok()
+}
+
 fn git(root: &Path, arguments: &[&str]) -> Result<String, Diagnostic> {
     let no_tag = |reason: String| {
         // git does not read a tree that belongs to somebody else, as root's view of a user's clone.

@@ -20,6 +20,8 @@ pub use error::Error;
 
 use crate::context::BuildContext;
 use crate::model::{Digest, ImageId, Platform, Reference};
+pub use crate::oci::layer::Visitor;
+use crate::oci::spec::ImageConfig;
 use crate::registry::Credentials;
 
 /// The build context of one image, as an uncompressed tar that can be read more than once.
@@ -206,6 +208,10 @@ pub trait Engine: Send + Sync {
 
     /// Runs a container of an image to its end and removes it.
     async fn run(&self, request: &RunRequest) -> Result<RunResult, Error>;
+
+    /// Shows a visitor every file of an image, as a container of it would see them, and returns how
+    /// the image is to be run. Nothing is run, and nothing is unpacked.
+    async fn walk(&self, image: &ImageId, visitor: Arc<dyn Visitor>) -> Result<ImageConfig, Error>;
 
     /// Containers and untagged images that carry the label `key` and that nothing uses any more.
     async fn leftovers(&self, label: &str) -> Result<Vec<Leftover>, Error>;

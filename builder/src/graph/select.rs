@@ -56,6 +56,14 @@ impl Selection {
         problems.or_ok(Self { chosen, needed })
     }
 
+    /// These images and no others, with the ancestors that they need.
+    pub fn of(graph: &ImageGraph, images: impl IntoIterator<Item = ImageName>) -> Self {
+        let chosen: BTreeSet<ImageName> = images.into_iter().collect();
+        let all = closure(chosen.clone(), |image| graph.parents(image));
+        let needed = all.difference(&chosen).cloned().collect();
+        Self { chosen, needed }
+    }
+
     /// What the patterns match, with children where those were asked for.
     pub fn chosen(&self) -> &BTreeSet<ImageName> {
         &self.chosen

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::path::Path;
 
 use super::Location;
 
@@ -115,6 +116,25 @@ impl Diagnostic {
         let mut parts = self.0.clone();
         parts.message = format!("{image}: {}", parts.message);
         Self(parts)
+    }
+
+    /// The same problem with what is below the folder `from` named as if it were below `to`: for what
+    /// was read from a copy.
+    #[must_use]
+    pub fn moved(self, from: &Path, to: &Path) -> Self {
+        let mut parts = *self.0;
+        let prefix = format!("{}/", from.display());
+        let text = |text: &mut String| {
+            *text = text.replace(&prefix, &format!("{}/", to.display()));
+        };
+        text(&mut parts.message);
+        parts.at = parts.at.map(|at| at.moved(from, to));
+        for (note, at) in &mut parts.notes {
+            text(note);
+            *at = at.take().map(|at| at.moved(from, to));
+        }
+        parts.hints.iter_mut().for_each(text);
+        Self(Box::new(parts))
     }
 
     /// The failure class.

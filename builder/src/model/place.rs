@@ -41,6 +41,14 @@ impl Place {
         Reference::of_image(self.registry.as_ref(), &self.namespace, image, tag)
     }
 
+    /// What has this name in it: NAME[:TAG][@DIGEST].
+    ///
+    /// # Errors
+    /// When that is no valid name.
+    pub fn path(&self, name: &str) -> Result<Reference, Diagnostic> {
+        Reference::parse(&format!("{self}/{name}"))
+    }
+
     /// Whether a reference is in it.
     pub fn holds(&self, reference: &Reference) -> bool {
         let path = reference.path().strip_prefix(self.namespace.as_str());

@@ -338,6 +338,17 @@ impl Reference {
         self.digest.as_ref()
     }
 
+    /// The same repository by a tag, and by no digest.
+    #[must_use]
+    pub fn at_tag(&self, tag: Tag) -> Self {
+        Self {
+            registry: self.registry.clone(),
+            path: self.path.clone(),
+            tag: Some(tag),
+            digest: None,
+        }
+    }
+
     /// The same repository by digest instead of tag: what is pulled to get exactly this.
     #[must_use]
     pub fn at_digest(&self, digest: Digest) -> Self {

@@ -105,6 +105,18 @@ impl Location {
         }
     }
 
+    /// The same place with a file below `from` named as if it were below `to`.
+    #[must_use]
+    pub(super) fn moved(self, from: &Path, to: &Path) -> Self {
+        match self.path.strip_prefix(from) {
+            Ok(below) => Self {
+                path: shown(to.join(below)),
+                ..self
+            },
+            Err(_) => self,
+        }
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path

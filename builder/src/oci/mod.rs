@@ -11,6 +11,7 @@ mod error;
 pub mod hash;
 pub mod layer;
 pub mod layout;
+pub mod saved;
 pub mod spec;
 pub mod validate;
 

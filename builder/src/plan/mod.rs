@@ -1,18 +1,22 @@
 //! What has to be done for each image, and why.
 //!
-//! Owns fingerprints and the comparison of what they say with what an engine holds. Changes
-//! nothing anywhere: the same inputs and the same engine give the same plan.
+//! Owns fingerprints and the comparison of what they say with what an engine holds, and with what they
+//! were. Changes nothing anywhere: the same inputs and the same engine give the same plan.
 
+mod compare;
 mod fingerprint;
 mod published;
 mod records;
+mod shards;
 mod why;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+pub use compare::{Affected, Comparison};
 pub use fingerprint::{Fingerprinted, Inputs, fingerprints};
 pub use published::{Published, look_up};
 pub use records::Records;
+pub use shards::shards;
 pub use why::{Change, changes};
 
 use crate::engine::StoredImage;

@@ -31,21 +31,29 @@ const MARGIN: u32 = 5;
 /// What is to be done in which repository.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Scope<'a> {
+    /// The names of all repositories of the registry that this one is in.
+    Catalog(&'a Repository),
     Pull(&'a Repository),
     Push(&'a Repository),
+    Delete(&'a Repository),
 }
 
 impl<'a> Scope<'a> {
     pub(super) fn repository(self) -> &'a Repository {
         match self {
-            Self::Pull(repository) | Self::Push(repository) => repository,
+            Self::Catalog(repository)
+            | Self::Pull(repository)
+            | Self::Push(repository)
+            | Self::Delete(repository) => repository,
         }
     }
 
     fn text(self) -> String {
         match self {
+            Self::Catalog(_) => "registry:catalog:*".to_owned(),
             Self::Pull(repository) => format!("repository:{}:pull", repository.path()),
             Self::Push(repository) => format!("repository:{}:pull,push", repository.path()),
+            Self::Delete(repository) => format!("repository:{}:pull,delete", repository.path()),
         }
     }
 }

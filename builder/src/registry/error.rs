@@ -140,7 +140,7 @@ impl Error {
         }
     }
 
-    pub(super) fn corrupt(repository: &Repository, message: impl Into<String>) -> Self {
+    pub(crate) fn corrupt(repository: &Repository, message: impl Into<String>) -> Self {
         Self::Corrupt {
             repository: repository.clone(),
             message: message.into(),

@@ -20,7 +20,10 @@ const MAX_REDIRECTS: usize = 5;
 const MAX_ERROR: u64 = 64 * 1024;
 
 /// Where a request goes.
+#[derive(Clone, Copy)]
 pub(super) enum Target<'a> {
+    /// Below the registry: `_catalog`.
+    Registry(&'a str),
     /// Below the repository: `manifests/13`.
     Path(&'a str),
     /// Where the registry said.
@@ -62,12 +65,13 @@ impl Client {
     pub(super) fn exchange(&self, call: &Call<'_>) -> Result<Answer, Error> {
         let endpoint = self.endpoint(call.repository);
         let base = endpoint.base(&self.shared, call.repository)?;
+        let joined = |path: &str| {
+            base.join(path)
+                .map_err(|_| Error::protocol(call.repository, 0, "the address is not valid"))
+        };
         let url = match call.target {
-            Target::Path(path) => {
-                let path = format!("{}/{path}", call.repository.path());
-                base.join(&path)
-                    .map_err(|_| Error::protocol(call.repository, 0, "the address is not valid"))?
-            }
+            Target::Registry(path) => joined(path)?,
+            Target::Path(path) => joined(&format!("{}/{path}", call.repository.path()))?,
             Target::Url(url) => url.clone(),
         };
         let auth = &endpoint.auth;

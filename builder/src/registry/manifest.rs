@@ -163,6 +163,50 @@ impl Client {
         })
     }
 
+    /// Gives a manifest of a repository a tag there, or its digest where `reference` has no tag.
+    ///
+    /// # Errors
+    /// As the registry's; refused where it does not hold all that the manifest names.
+    pub fn tag(&self, reference: &Reference, manifest: &Manifest) -> Result<(), Error> {
+        let name = reference
+            .tag()
+            .map_or_else(|| manifest.digest.to_string(), ToString::to_string);
+        self.put_manifest(
+            &Repository::of(reference),
+            &name,
+            &manifest.media_type,
+            &manifest.bytes,
+        )
+    }
+
+    /// Takes away a tag, or with a digest a manifest and all its tags (OCI distribution specification
+    /// 1.1, "Content Management").
+    ///
+    /// # Errors
+    /// Not found; refused by registries that take nothing away.
+    pub fn delete(&self, reference: &Reference) -> Result<(), Error> {
+        let repository = Repository::of(reference);
+        let name = name(reference);
+        let path = format!("manifests/{name}");
+        retrying(&self.shared.options, || {
+            let call = Call {
+                repository: &repository,
+                scopes: &[Scope::Delete(&repository)],
+                method: Method::DELETE,
+                target: Target::Path(&path),
+                headers: HeaderMap::new(),
+                payload: Payload::None,
+                commits: false,
+                what: &format!("manifest {name}"),
+            };
+            let answer = self.exchange(&call)?;
+            match answer.status() {
+                200..300 => Ok(()),
+                _ => Err(self.failure(&call, answer)),
+            }
+        })
+    }
+
     /// Writes a manifest under a digest or a tag.
     pub(super) fn put_manifest(
         &self,

@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::table::table;
 use crate::model::{ImageName, Reference};
-use crate::plan::{Action, Plan, Reason, engine_reference};
+use crate::plan::{Action, Change, Plan, Reason, engine_reference};
 
 /// A plan as a table: image, action, and the reason in a few words, or with `why` in full.
 pub fn plan_table(plan: &Plan, why: bool, width: Option<u16>) -> String {
@@ -41,15 +41,19 @@ fn words(action: &Action, all: bool) -> String {
         Action::Build(Reason::New) => "not built here before".to_owned(),
         Action::Build(Reason::Gone) => "unchanged, but the engine has it no more".to_owned(),
         Action::Build(Reason::Forced) => "--rebuild".to_owned(),
-        Action::Build(Reason::Changed(changes)) => {
-            let lines: Vec<String> = changes.iter().map(ToString::to_string).collect();
-            match lines.as_slice() {
-                [] => "unchanged, but the engine has it no more".to_owned(),
-                _ if all => lines.join("\n"),
-                [only] => only.clone(),
-                [first, rest @ ..] => format!("{first}, and {} more", rest.len()),
-            }
-        }
+        Action::Build(Reason::Changed(changes)) => differences(changes, all)
+            .unwrap_or_else(|| "unchanged, but the engine has it no more".to_owned()),
+    }
+}
+
+/// The first input that changed, or `all` of them, one a line; none where none did.
+pub(super) fn differences(changes: &[Change], all: bool) -> Option<String> {
+    let lines: Vec<String> = changes.iter().map(ToString::to_string).collect();
+    match lines.as_slice() {
+        [] => None,
+        _ if all => Some(lines.join("\n")),
+        [only] => Some(only.clone()),
+        [first, rest @ ..] => Some(format!("{first}, and {} more", rest.len())),
     }
 }
 

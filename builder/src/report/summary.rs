@@ -73,7 +73,19 @@ pub enum Status {
 }
 
 impl Status {
-    fn word(self) -> &'static str {
+    /// Every one, in the order in which they are counted.
+    pub(super) const ALL: [Self; 8] = [
+        Self::Built,
+        Self::Reused,
+        Self::Pushed,
+        Self::Tested,
+        Self::Skipped,
+        Self::Failed,
+        Self::Blocked,
+        Self::Cancelled,
+    ];
+
+    pub(super) fn word(self) -> &'static str {
         match self {
             Self::Built => "built",
             Self::Reused => "reused",
@@ -147,17 +159,7 @@ impl Summary {
 
     /// One line that says it all: "2 built, 18 reused in 12 s".
     pub fn line(&self) -> String {
-        const ORDER: [Status; 8] = [
-            Status::Built,
-            Status::Reused,
-            Status::Pushed,
-            Status::Tested,
-            Status::Skipped,
-            Status::Failed,
-            Status::Blocked,
-            Status::Cancelled,
-        ];
-        let counts: Vec<String> = ORDER
+        let counts: Vec<String> = Status::ALL
             .into_iter()
             .filter_map(|status| {
                 let count = self.images.iter().filter(|i| i.status == status).count();

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::fetch::Fetch;
@@ -10,7 +11,7 @@ use crate::context::{Assembly, Fetcher};
 use crate::engine::{BuildEvent, BuildRequest, Engine};
 use crate::event::{Activity, Ending, Event, Sink};
 use crate::graph::ImageGraph;
-use crate::model::{Diagnostic, ImageId, ImageName, Platform, Reference};
+use crate::model::{Diagnostic, Fingerprint, ImageId, ImageName, Platform, Reference};
 use crate::plan::{
     Action, FINGERPRINT_LABEL, Fingerprinted, IMAGE_LABEL, Plan, PlannedImage, Reason, Records,
     engine_reference,
@@ -46,8 +47,20 @@ pub struct Builder<'a> {
     pub records: &'a Records,
     /// Who is told.
     pub sink: &'a dyn Sink,
+    /// Who looks at images before anything is made from them.
+    pub inspector: Option<&'a dyn Inspector>,
     /// How.
     pub options: BuildOptions,
+}
+
+/// Looks at images once the engine has them, whether they were built now or before.
+#[async_trait(?Send)]
+pub trait Inspector: Sync {
+    /// Whether it looks at this image, which then has to be in the engine.
+    fn wants(&self, image: &ImageName) -> bool;
+
+    /// Refuses an image by an error: it is not tagged then, and what is made from it is not built.
+    async fn inspect(&self, image: &ImageName, id: &ImageId) -> Result<(), Diagnostic>;
 }
 
 /// An image that a plan is done with.
@@ -112,7 +125,9 @@ impl Builder<'_> {
         let id = match &planned.action {
             Action::Skip => return Ok(Built { id: None }),
             Action::Reuse(id) => id.clone(),
-            Action::ReusePublished { fetch: false, .. } => return Ok(Built { id: None }),
+            Action::ReusePublished { fetch: false, .. } if !self.inspects(&planned.image) => {
+                return Ok(Built { id: None });
+            }
             Action::ReusePublished { at, .. } => {
                 let fetch = Fetch {
                     engine: self.engine,
@@ -129,6 +144,9 @@ impl Builder<'_> {
                 built?
             }
         };
+        if let Some(inspector) = self.inspector.filter(|i| i.wants(&planned.image)) {
+            inspector.inspect(&planned.image, &id).await?;
+        }
         for reference in tags {
             self.engine
                 .tag(&id, reference)
@@ -140,6 +158,11 @@ impl Builder<'_> {
             });
         }
         Ok(Built { id: Some(id) })
+    }
+
+    fn inspects(&self, image: &ImageName) -> bool {
+        let inspector = self.inspector;
+        inspector.is_some_and(|inspector| inspector.wants(image))
     }
 
     async fn build(&self, planned: &PlannedImage, forced: bool) -> Result<ImageId, Diagnostic> {
@@ -201,13 +224,7 @@ impl Builder<'_> {
         Ok(BuildRequest {
             context: Arc::new(context),
             args: node.rendered().definition().args().clone(),
-            labels: BTreeMap::from([
-                (
-                    FINGERPRINT_LABEL.to_owned(),
-                    planned.fingerprint.to_string(),
-                ),
-                (IMAGE_LABEL.to_owned(), image.to_string()),
-            ]),
+            labels: labels(image, &planned.fingerprint),
             platform: self.options.platform.clone(),
             reference: engine_reference(image, &planned.fingerprint),
             cache: !forced,
@@ -260,6 +277,14 @@ impl Builder<'_> {
             ending,
         });
     }
+}
+
+/// The labels that an image gets whatever its Dockerfile says: by them it is known again.
+pub fn labels(image: &ImageName, fingerprint: &Fingerprint) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (FINGERPRINT_LABEL.to_owned(), fingerprint.to_string()),
+        (IMAGE_LABEL.to_owned(), image.to_string()),
+    ])
 }
 
 /// The Dockerfile as an engine gets it: parents by the reference of their fingerprint.

@@ -8,7 +8,7 @@ mod fetch;
 mod queue;
 mod retry;
 
-pub use build::{BuildOptions, Builder, Built, complete, sent_dockerfile};
+pub use build::{BuildOptions, Builder, Built, Inspector, complete, labels, sent_dockerfile};
 pub use fetch::Fetch;
 pub use queue::{Job, Outcome, run};
 pub use retry::{Failure, RetryPolicy, retrying};

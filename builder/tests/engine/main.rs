@@ -29,3 +29,4 @@ mod fixtures;
 mod leftovers;
 mod names;
 mod pushes;
+mod walks;

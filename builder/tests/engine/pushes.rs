@@ -222,7 +222,12 @@ fn an_image_is_fetched_by_its_digest_and_called_as_wanted() {
         assert_eq!(fetched, id, "{}", bench.name);
         let images = bench.engine.images(LABEL).await.unwrap();
         let image = images.iter().find(|image| image.id == id).unwrap();
-        assert_eq!(image.references, [name.clone()], "{}", bench.name);
+        assert_eq!(
+            image.references,
+            std::slice::from_ref(&name),
+            "{}",
+            bench.name
+        );
         bench.engine.untag(&name).await.unwrap();
         let nowhere = there.at_digest(Digest::of("never pushed"));
         let missing = bench.engine.pull(&nowhere, None, &name).await;

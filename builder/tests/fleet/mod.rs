@@ -111,6 +111,7 @@ impl Fleet {
             overlays: self.overlays.clone(),
             vars: custom.vars.clone(),
             images: custom.images.clone(),
+            ..Customizations::default()
         };
         let platform = Platform::parse("linux/amd64").unwrap();
         let catalog = Catalog::load(self.path(), &custom)?;

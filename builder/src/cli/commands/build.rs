@@ -7,14 +7,15 @@ use super::super::durations::Durations;
 use super::super::fleet::{self, Fleet, Naming};
 use super::super::keychain::DockerKeychain;
 use super::super::logs::Logs;
+use super::super::page::Page;
 use super::super::progress;
 use super::super::settings::Settings;
 use super::super::timing::Timing;
 use super::super::{Ending, Environment, Invocation};
 use super::session::{self, Session};
-use crate::event::{Activity, Tee};
+use crate::event::{Activity, Sink, Tee};
 use crate::graph::{Selection, SelectionOptions};
-use crate::model::{Diagnostics, ImageName, Reference, Tag};
+use crate::model::{Diagnostic, Diagnostics, ImageName, Reference, Tag};
 use crate::plan::{Action, Plan};
 use crate::publish::{Holder, PushItem, Pushed, Pusher};
 use crate::report::{Failure, ImageReport, Status, Summary};
@@ -47,10 +48,11 @@ pub(in super::super) async fn run(
     let logs = Logs::new(settings.cache_dir()?, std::time::SystemTime::now());
     let timing = Timing::default();
     let durations = Durations::load(settings.cache_dir()?);
+    let page = Page::begin(&args.html, begun)?;
 
     let outcomes = {
         let progress = progress::sink(console, plan.builds());
-        let sinks = Tee(vec![&*progress, &logs, &timing]);
+        let sinks = Tee(vec![&*progress, &logs, &timing, &page]);
         let fetcher = session::fetcher(settings, environment)?;
         let builder = Builder {
             engine: &*session.engine,
@@ -61,6 +63,7 @@ pub(in super::super) async fn run(
             fetcher: &fetcher,
             records: &session.records,
             sink: &sinks,
+            inspector: None,
             options: BuildOptions {
                 jobs: settings.jobs,
                 platform: settings.platform.clone(),
@@ -90,7 +93,16 @@ pub(in super::super) async fn run(
     if args.push && ok {
         session::warn_of_dirty(settings, &naming, console);
         let items = items(&plan, &images, &selection);
-        push(&mut images, items, &fleet, &session, invocation, &cancel).await;
+        push(
+            &mut images,
+            items,
+            &fleet,
+            &session,
+            invocation,
+            &page,
+            &cancel,
+        )
+        .await;
         ok = images.iter().all(|i| i.failure.is_none()) && !cancel.is_cancelled();
     } else if args.push {
         console.say("\nnothing was pushed: not everything was built");
@@ -106,7 +118,8 @@ pub(in super::super) async fn run(
     };
     finish(&summary, args.format, console)?;
     failures(&plan, &outcomes, &logs, console);
-    Ok(session::ending(&summary.images, cancel.is_cancelled()))
+    let ending = session::ending(&summary.images, cancel.is_cancelled());
+    page.end(&fleet.graph, &summary, ending, console)
 }
 
 /// The table or the JSON on standard output, and the line that says it all.
@@ -219,6 +232,7 @@ pub(super) async fn push(
     fleet: &Fleet,
     session: &Session,
     invocation: Invocation<'_>,
+    sink: &dyn Sink,
     cancel: &tokio_util::sync::CancellationToken,
 ) {
     let Invocation {
@@ -236,6 +250,7 @@ pub(super) async fn push(
     }
     let outcomes = {
         let progress = progress::sink(console, items.len());
+        let sinks = Tee(vec![&*progress, sink]);
         let pusher = Pusher {
             engine: &*session.engine,
             registry: session.registry.clone(),
@@ -244,7 +259,7 @@ pub(super) async fn push(
             retry: settings.retry,
             // Pushing waits more than it works.
             jobs: settings.jobs.max(4),
-            sink: &*progress,
+            sink: &sinks,
         };
         pusher.run(&items, cancel).await
     };
@@ -283,15 +298,19 @@ pub(super) async fn push(
 /// Says in the end what failed: the image, its step, the last lines of its log, and what to do.
 fn failures(plan: &Plan, outcomes: &[Outcome<Built>], logs: &Logs, console: &Console) {
     for (planned, outcome) in plan.images().iter().zip(outcomes) {
-        let Outcome::Failed(problem) = outcome else {
-            continue;
-        };
-        let mut text = format!("\n{}", logs.end(&planned.image));
-        let mut problem = problem.in_image(&planned.image);
-        if let Some(log) = logs.path(&planned.image) {
-            problem = problem.note(format!("the whole log: {}", log.display()));
+        if let Outcome::Failed(problem) = outcome {
+            failed(&planned.image, problem, logs, console);
         }
-        text.push_str(&super::super::diagnostics::render(&problem, false));
-        console.error_text(&text);
     }
+}
+
+/// The same for one image.
+pub(super) fn failed(image: &ImageName, problem: &Diagnostic, logs: &Logs, console: &Console) {
+    let mut text = format!("\n{}", logs.end(image));
+    let mut problem = problem.in_image(image);
+    if let Some(log) = logs.path(image) {
+        problem = problem.note(format!("the whole log: {}", log.display()));
+    }
+    text.push_str(&super::super::diagnostics::render(&problem, false));
+    console.error_text(&text);
 }

@@ -7,6 +7,7 @@ use super::super::settings::Settings;
 use super::super::{Ending, Environment, Invocation};
 use super::build;
 use super::session::{self, Session};
+use crate::event::Tee;
 use crate::model::Diagnostics;
 use crate::publish::PushItem;
 use crate::report::{ImageReport, Status, Summary};
@@ -39,7 +40,16 @@ pub(in super::super) async fn run(
     });
     let items = items.collect();
     let mut images = session::reports(&fleet, built, Status::Pushed);
-    build::push(&mut images, items, &fleet, &session, invocation, &cancel).await;
+    build::push(
+        &mut images,
+        items,
+        &fleet,
+        &session,
+        invocation,
+        &Tee(Vec::new()),
+        &cancel,
+    )
+    .await;
     let summary = Summary {
         schema: 1,
         command: "push",

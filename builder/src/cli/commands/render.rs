@@ -1,9 +1,10 @@
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use super::super::args::RenderArgs;
 use super::super::console::Console;
-use super::super::fleet;
+use super::super::fleet::{self, Fleet};
 use super::super::logs::Logs;
 use super::super::progress;
 use super::super::settings::Settings;
@@ -11,7 +12,7 @@ use super::super::{Ending, Environment};
 use super::session;
 use crate::archive::{Body, Entry, EntryKind};
 use crate::event::Tee;
-use crate::model::{Diagnostic, Diagnostics, Location};
+use crate::model::{Diagnostic, Diagnostics, ImageName, Location};
 use crate::report::count;
 use crate::schedule;
 
@@ -23,12 +24,43 @@ pub(in super::super) async fn run(
 ) -> Result<Ending, Diagnostics> {
     let fleet = fleet::load(settings)?;
     let selection = fleet::select(&fleet.graph, &args.patterns.patterns)?;
+    let chosen = selection.chosen();
+    let written = write_contexts(
+        &fleet,
+        chosen,
+        &args.output,
+        !args.no_sources,
+        settings,
+        environment,
+        console,
+    );
+    if written.await? == Ending::Good {
+        console.say(&format!(
+            "{} in {}",
+            count(chosen.len(), "context"),
+            args.output.display()
+        ));
+        return Ok(Ending::Good);
+    }
+    Ok(Ending::Interrupted)
+}
+
+/// Writes the contexts of images, each to a folder of its name in `output`.
+pub(super) async fn write_contexts(
+    fleet: &Fleet,
+    images: &BTreeSet<ImageName>,
+    output: &Path,
+    with_sources: bool,
+    settings: &Settings,
+    environment: &Environment,
+    console: &Console,
+) -> Result<Ending, Diagnostics> {
     let fetcher = session::fetcher(settings, environment)?;
     let cancel = session::cancel_on_signal(console);
     let progress = progress::sink(console, 0);
     let logs = Logs::new(settings.cache_dir()?, std::time::SystemTime::now());
     let sink = Tee(vec![&*progress, &logs]);
-    for image in selection.chosen() {
+    for image in images {
         if cancel.is_cancelled() {
             return Ok(Ending::Interrupted);
         }
@@ -36,11 +68,7 @@ pub(in super::super) async fn run(
             continue;
         };
         let dockerfile = schedule::sent_dockerfile(&fleet.graph, &fleet.fingerprints, image);
-        let context = if args.no_sources {
-            assembly.complete(&dockerfile, &[]).map_err(|e| {
-                Diagnostic::environment(format!("cannot read a file of the context: {e}"))
-            })?
-        } else {
+        let context = if with_sources {
             let completed =
                 schedule::complete(image, assembly, &dockerfile, &fetcher, false, &sink);
             // Dropped, what fetches ends its tools.
@@ -51,8 +79,12 @@ pub(in super::super) async fn run(
                     console.error_text(&logs.end(image));
                 })?,
             }
+        } else {
+            assembly.complete(&dockerfile, &[]).map_err(|e| {
+                Diagnostic::environment(format!("cannot read a file of the context: {e}"))
+            })?
         };
-        let folder = args.output.join(image.as_str());
+        let folder = output.join(image.as_str());
         // What an earlier rendering left there is not part of this one.
         let cleared = if folder.join(crate::context::DOCKERFILE).exists() {
             fs::remove_dir_all(&folder)
@@ -71,13 +103,6 @@ pub(in super::super) async fn run(
                 Diagnostic::environment(format!("cannot write: {e}")).at(Location::file(&folder))
             })?;
     }
-    drop(sink);
-    drop(progress);
-    console.say(&format!(
-        "{} in {}",
-        count(selection.chosen().len(), "context"),
-        args.output.display()
-    ));
     Ok(Ending::Good)
 }
 

@@ -10,8 +10,9 @@ use super::super::timing::Timing;
 use super::super::{Ending, Environment, Invocation, diagnostics};
 use super::build;
 use super::session::{self, BuiltImage, Session};
-use crate::engine::{Engine, RunRequest};
+use crate::engine::Engine;
 use crate::event::{Activity, Ending as Ended, Event, Sink, Tee};
+use crate::gate::smoke_test;
 use crate::model::{Class, Diagnostic, Diagnostics, ImageId, ImageName};
 use crate::report::{Status, Summary};
 use crate::schedule::{self, Job, Outcome};
@@ -96,32 +97,13 @@ async fn one(
         activity,
         attempt: 1,
     });
-    let shown = command.join(" ");
-    let request = RunRequest {
-        image: id.clone(),
-        command,
-        network: false,
-    };
-    let result = match engine.run(&request).await {
+    let result = match smoke_test(engine, id, &command).await {
         Err(error) => Err(error.diagnostic()),
-        Ok(ended) if ended.status == 0 => Ok(()),
-        Ok(ended) => {
-            let lines: Vec<&str> = ended
-                .output
-                .lines()
-                .filter(|l| !l.trim().is_empty())
-                .collect();
-            let tail = &lines[lines.len().saturating_sub(20)..];
-            let problem = Diagnostic::new(
-                Class::Build,
-                format!(
-                    "the smoke test of `{image}` ended with status {}: {shown}",
-                    ended.status
-                ),
-            );
-            Err(tail
-                .iter()
-                .fold(problem, |problem, line| problem.note((*line).to_owned())))
+        Ok(None) => Ok(()),
+        Ok(Some(failure)) => {
+            let message = format!("the smoke test of `{image}` {}", failure.message);
+            let problem = Diagnostic::new(Class::Build, message);
+            Err(failure.output.into_iter().fold(problem, Diagnostic::note))
         }
     };
     let ending = match &result {

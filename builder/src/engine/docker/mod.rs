@@ -16,7 +16,9 @@ mod pull;
 mod push;
 mod room;
 mod run;
+mod walk;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -29,9 +31,10 @@ pub use address::{Address, Surroundings, candidates};
 
 use super::{
     BuildEvent, BuildRequest, Destination, Engine, Error, Info, Leftover, RunRequest, RunResult,
-    StoredImage,
+    StoredImage, Visitor,
 };
 use crate::model::{Digest, ImageId, Platform, Reference};
+use crate::oci::spec::ImageConfig;
 use crate::registry::Credentials;
 
 /// How long an engine may take to say that it is there.
@@ -229,6 +232,10 @@ impl Engine for Docker {
 
     async fn run(&self, request: &RunRequest) -> Result<RunResult, Error> {
         self.run_container(request).await
+    }
+
+    async fn walk(&self, image: &ImageId, visitor: Arc<dyn Visitor>) -> Result<ImageConfig, Error> {
+        self.walk_image(image, visitor).await
     }
 
     async fn leftovers(&self, label: &str) -> Result<Vec<Leftover>, Error> {

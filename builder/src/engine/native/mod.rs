@@ -15,6 +15,7 @@ mod remote;
 mod run;
 mod step;
 mod store;
+mod walk;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,10 +27,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     BuildEvent, BuildRequest, Credentials, Destination, Engine, Error, Info, Leftover, Limits,
-    RunRequest, RunResult, StoredImage,
+    RunRequest, RunResult, StoredImage, Visitor,
 };
 use crate::model::{Digest, ImageId, Platform, Reference};
 use crate::oci::compress::Compression;
+use crate::oci::spec::ImageConfig;
 use crate::registry::{self, Keychain, Pusher, Repository};
 use build::{Packers, Shared};
 use step::{Cancel, Launcher};
@@ -282,6 +284,12 @@ impl Engine for Native {
     async fn run(&self, request: &RunRequest) -> Result<RunResult, Error> {
         let request = request.clone();
         self.work(move |shared, cancel| run::run(shared, &request, cancel))
+            .await
+    }
+
+    async fn walk(&self, image: &ImageId, visitor: Arc<dyn Visitor>) -> Result<ImageConfig, Error> {
+        let image = image.clone();
+        self.work(move |shared, cancel| walk::walk(&shared.store, &image, &*visitor, cancel))
             .await
     }
 

@@ -8,6 +8,7 @@
 
 mod apply;
 mod extract;
+mod flat;
 mod header;
 mod normalise;
 mod number;
@@ -20,6 +21,7 @@ mod tree;
 mod write;
 
 pub use apply::{Applied, ApplyOptions, LeftOut, Refused, apply};
+pub use flat::{File, FileKind, Listing, Visitor, flatten};
 pub use normalise::normalise;
 pub use pack::{Packed, pack};
 pub use write::{WriteOptions, Written, write};

@@ -36,6 +36,9 @@ pub struct Descriptor {
     /// What it runs on; in indices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<PlatformFields>,
+    /// What a manifest that is no image holds; in lists of referrers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
 }
 
 impl Descriptor {
@@ -47,6 +50,7 @@ impl Descriptor {
             size,
             annotations: BTreeMap::new(),
             platform: None,
+            artifact_type: None,
         }
     }
 
@@ -87,11 +91,17 @@ pub struct Manifest {
     /// The media type, where the document states it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
+    /// What it holds, where that is no image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
     /// The configuration.
     pub config: Descriptor,
     /// The layers, the lowest first.
     #[serde(default, deserialize_with = "json::or_default")]
     pub layers: Vec<Descriptor>,
+    /// The manifest that this one is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Descriptor>,
     /// Free text by key.
     #[serde(
         default,
@@ -107,8 +117,10 @@ impl Manifest {
         Self {
             schema_version: 2,
             media_type: Some(media::MANIFEST.to_owned()),
+            artifact_type: None,
             config,
             layers,
+            subject: None,
             annotations: BTreeMap::new(),
         }
     }

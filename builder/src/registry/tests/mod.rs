@@ -4,9 +4,11 @@
 mod addressing;
 mod authentication;
 mod cuts;
+mod listing;
 mod memory;
 mod pulling;
 mod pushing;
+mod referrers;
 mod server;
 
 use std::collections::HashMap;

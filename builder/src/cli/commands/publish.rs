@@ -1,0 +1,400 @@
+use std::collections::BTreeMap;
+use std::time::{Instant, SystemTime};
+
+use tokio_util::sync::CancellationToken;
+
+use super::super::args::{PublishArgs, TableFormat};
+use super::super::console::Console;
+use super::super::engine::registry_options;
+use super::super::fleet::{self, Fleet, Naming};
+use super::super::keychain::DockerKeychain;
+use super::super::settings::Settings;
+use super::super::{Ending, Environment, Invocation, keys, progress, version};
+use super::attest::Attester;
+use super::session::{self, BuiltImage, Session};
+use crate::inventory::{Inventory, Package};
+use crate::model::{Diagnostic, Diagnostics, Digest, ImageName, Place, Reference, Tag};
+use crate::plan;
+use crate::publish::{self, Holder, Journal, Move, PushItem, Pusher, Release, Released, Releases};
+use crate::registry::{self, Client, Keychain as _, Repository};
+use crate::report;
+use crate::schedule::Outcome;
+
+pub(in super::super) async fn run(
+    args: &PublishArgs,
+    settings: &Settings,
+    environment: &Environment,
+    console: &Console,
+) -> Result<Ending, Diagnostics> {
+    let begun = Instant::now();
+    let invocation = Invocation {
+        settings,
+        environment,
+        console,
+    };
+    let place = target(settings)?;
+    let journal = Journal::open(&settings.cache_dir()?.join("publish"), &place)?;
+    let unfinished = journal.unfinished()?;
+    let registry = registry(&place, environment)?;
+    let client = registry.client().clone();
+    let releases = Releases {
+        pusher: &registry,
+        place: &place,
+    };
+    let release = match unfinished {
+        Some(release) if args.resume => {
+            console.say(&format!("release {}: going on with its tags", release.id));
+            release
+        }
+        Some(release) => {
+            return Err(Diagnostic::definition(format!(
+                "the tags of release {} in {place} are half moved",
+                release.id
+            ))
+            .hint("`kolla publish --resume` moves the rest, `kolla rollback` moves them back")
+            .into());
+        }
+        None => {
+            let fleet = fleet::load(settings)?;
+            let naming = Naming::new(settings)?;
+            session::warn_of_dirty(settings, &naming, console);
+            let Some(release) =
+                prepare(args, &fleet, &naming, &place, releases, invocation).await?
+            else {
+                return Ok(Ending::Interrupted);
+            };
+            if release.images().all(|(_, one)| unchanged(one)) {
+                console.say(&format!(
+                    "nothing to publish: {} in {place} has all of it, under these tags",
+                    report::count(release.images.len(), "image")
+                ));
+                return Ok(Ending::Good);
+            }
+            releases.keep(&release)?;
+            journal.begin(&place, &release)?;
+            release
+        }
+    };
+    finish(&client, &journal, releases, &release, console)?;
+    if let Some(path) = &args.output {
+        std::fs::write(path, release.to_json()).map_err(|e| {
+            Diagnostic::environment(format!("cannot write the release: {e}"))
+                .at(crate::model::Location::file(path))
+        })?;
+    }
+    match args.format {
+        TableFormat::Table => {
+            console.result(&report::release_table(&release, console.width()))?;
+            console.say(&format!(
+                "\nrelease {} in {place}: {} published in {}",
+                release.id,
+                report::count(release.images.len(), "image"),
+                report::human_seconds(begun.elapsed().as_secs_f64())
+            ));
+        }
+        TableFormat::Json => console.result(&release.to_json())?,
+    }
+    Ok(Ending::Good)
+}
+
+/// Where images are published: publishing without a word on where is more likely a slip than Docker Hub.
+pub(super) fn target(settings: &Settings) -> Result<Place, Diagnostic> {
+    let Some(registry) = &settings.registry else {
+        return Err(
+            Diagnostic::definition("there is no registry to publish in").hint(
+                "name one with --registry, or as `registry` in kolla.toml; `docker.io` is Docker Hub",
+            ),
+        );
+    };
+    Ok(Place {
+        registry: Some(registry.clone()),
+        namespace: settings.namespace.clone(),
+    })
+}
+
+/// What speaks to the registry of a place, logged in.
+pub(super) fn registry(
+    place: &Place,
+    environment: &Environment,
+) -> Result<std::sync::Arc<registry::Pusher>, Diagnostic> {
+    let client = Client::new(registry_options(environment)?);
+    let any = Repository::of(&place.path("any")?);
+    let credentials = DockerKeychain::new(environment).credentials_for(&any)?;
+    client.log_in(&any, credentials.as_ref());
+    Ok(std::sync::Arc::new(registry::Pusher::new(client)))
+}
+
+pub(super) fn problem(error: &registry::Error) -> Diagnostic {
+    crate::engine::Error::from(error).diagnostic()
+}
+
+fn unchanged(released: &Released) -> bool {
+    let is = |before: &Option<Digest>| before.as_ref() == Some(&released.digest);
+    released.before.values().all(is)
+}
+
+/// Moves the tags of a release that is kept, and notes that.
+fn finish(
+    client: &Client,
+    journal: &Journal,
+    releases: Releases<'_>,
+    release: &Release,
+    console: &Console,
+) -> Result<(), Diagnostics> {
+    let tags = release.tags();
+    let moves: Vec<Move> = release
+        .images()
+        .flat_map(|(image, one)| {
+            tags.iter().map(move |tag| Move {
+                reference: releases.place.reference(&image, tag),
+                to: Some(one.digest.clone()),
+            })
+        })
+        .collect();
+    console.say(&format!("moving {} ...", report::count(moves.len(), "tag")));
+    publish::move_tags(client, &moves).map_err(|error| {
+        problem(&error)
+            .note("some of the release's tags may have moved, and others not")
+            .hint("`kolla publish --resume` moves the rest, `kolla rollback` moves them back")
+    })?;
+    releases.make_current(&release.id)?;
+    journal.end()?;
+    Ok(())
+}
+
+/// Brings everything to the registry that a release names, and makes sure that it is there. Changes
+/// nothing that anybody pulls by a tag. None where it was interrupted.
+async fn prepare(
+    args: &PublishArgs,
+    fleet: &Fleet,
+    naming: &Naming,
+    place: &Place,
+    releases: Releases<'_>,
+    invocation: Invocation<'_>,
+) -> Result<Option<Release>, Diagnostics> {
+    let Invocation {
+        settings,
+        environment,
+        console,
+    } = invocation;
+    let selection = fleet::select(&fleet.graph, &args.patterns.patterns)?;
+    let session = Session::open(settings, environment).await?;
+    let built = session.built(fleet, &selection, None, invocation).await?;
+    let cancel = session::cancel_on_signal(console);
+    let client = releases.pusher.client();
+    // Asked for its password before anything is sent.
+    let key = args
+        .key
+        .as_deref()
+        .map(|path| keys::secret(path, environment));
+    let key = key.transpose()?;
+
+    let wanted: Vec<_> = built.iter().map(|b| (&b.image, &b.fingerprint)).collect();
+    let there = plan::look_up(client, std::slice::from_ref(place), &wanted);
+    if let Some((_, error)) = there.silent.first() {
+        return Err(problem(error).into());
+    }
+    let mut digests: BTreeMap<ImageName, Digest> = there
+        .found
+        .iter()
+        .filter_map(|(image, at)| Some((image.clone(), at.digest()?.clone())))
+        .collect();
+    console.say(&format!(
+        "{} of {} in {place} already",
+        digests.len(),
+        report::count(built.len(), "image")
+    ));
+    let Some(sent) = send(
+        &built, &digests, fleet, place, &session, invocation, &cancel,
+    )
+    .await?
+    else {
+        return Ok(None);
+    };
+    digests.extend(sent);
+
+    let at = |image: &ImageName| {
+        Some(
+            place
+                .path(image.as_str())
+                .ok()?
+                .at_digest(digests.get(image)?.clone()),
+        )
+    };
+    let references: Vec<Reference> = built.iter().filter_map(|b| at(&b.image)).collect();
+    let (missing, sizes) =
+        publish::missing(client, &references).map_err(|error| problem(&error))?;
+    if !missing.is_empty() {
+        let mut lost = Diagnostic::environment(format!(
+            "{place} lacks {} of what the release names",
+            report::count(missing.len(), "part")
+        ))
+        .hint(
+            "the registry took it and lost it: no tag was moved; see its log, then publish again",
+        );
+        for part in missing.iter().take(10) {
+            lost = lost.note(part.clone());
+        }
+        return Err(lost.into());
+    }
+    let previous = releases.current()?;
+    let packages = packages(&built, previous.as_ref(), &session, settings.jobs, &cancel).await?;
+    session.engine.settle().await;
+    if cancel.is_cancelled() {
+        return Ok(None);
+    }
+    let tags: Vec<Reference> = built
+        .iter()
+        .flat_map(|b| naming.tags.iter().map(|tag| place.reference(&b.image, tag)))
+        .collect();
+    let before = publish::current(client, &tags).map_err(|error| problem(&error))?;
+    let before: BTreeMap<&Reference, Option<Digest>> = tags.iter().zip(before).collect();
+
+    let now = SystemTime::now();
+    let created = humantime::format_rfc3339_seconds(now).to_string();
+    let commit = version::commit(&settings.root);
+    let mut release = Release::new(id(&created, &naming.tags), created, commit, &naming.tags);
+    release.previous = previous.map(|previous| previous.id);
+    for ((built, size), packages) in built.iter().zip(sizes).zip(packages) {
+        let Some(digest) = digests.get(&built.image) else {
+            continue;
+        };
+        let before = naming.tags.iter().map(|tag| {
+            let was = before.get(&place.reference(&built.image, tag));
+            (tag.to_string(), was.cloned().flatten())
+        });
+        release.images.insert(
+            built.image.to_string(),
+            Released {
+                fingerprint: built.fingerprint.to_string(),
+                digest: digest.clone(),
+                size,
+                packages,
+                before: before.collect(),
+            },
+        );
+    }
+    let attester = Attester {
+        pusher: releases.pusher,
+        place,
+        fleet,
+        platform: &settings.platform,
+        key: key.as_ref(),
+        builder: args.builder.as_deref(),
+    };
+    attester.attest(&release, &built)?;
+    Ok(Some(release))
+}
+
+/// Sends the images that the namespace does not have, under the tags of their fingerprints only.
+async fn send(
+    built: &[BuiltImage],
+    there: &BTreeMap<ImageName, Digest>,
+    fleet: &Fleet,
+    place: &Place,
+    session: &Session,
+    invocation: Invocation<'_>,
+    cancel: &CancellationToken,
+) -> Result<Option<BTreeMap<ImageName, Digest>>, Diagnostics> {
+    let items: Vec<PushItem> = built
+        .iter()
+        .filter(|built| !there.contains_key(&built.image))
+        .map(|built| PushItem {
+            image: built.image.clone(),
+            from: built.from.clone(),
+            references: vec![
+                place.reference(&built.image, &Tag::of_fingerprint(&built.fingerprint)),
+            ],
+        })
+        .collect();
+    let outcomes = {
+        let progress = progress::sink(invocation.console, items.len());
+        let pusher = Pusher {
+            engine: &*session.engine,
+            registry: session.registry.clone(),
+            graph: &fleet.graph,
+            keychain: &DockerKeychain::new(invocation.environment),
+            retry: invocation.settings.retry,
+            // Sending waits more than it works.
+            jobs: invocation.settings.jobs.max(4),
+            sink: &*progress,
+        };
+        pusher.run(&items, cancel).await
+    };
+    let mut digests = BTreeMap::new();
+    let mut problems = Diagnostics::default();
+    let mut cancelled = cancel.is_cancelled();
+    for (item, outcome) in items.iter().zip(outcomes) {
+        match outcome {
+            Outcome::Done(pushed) => {
+                digests.extend(pushed.into_iter().map(|p| (item.image.clone(), p.digest)));
+            }
+            Outcome::Failed(problem) => problems.push(
+                problem
+                    .in_image(&item.image)
+                    .note("no tag was moved: what people pull is as it was")
+                    .hint("publish again when that is mended: what arrived is not sent again"),
+            ),
+            // The image that it is blocked by has failed, and says so.
+            Outcome::Blocked { .. } => {}
+            Outcome::Cancelled => cancelled = true,
+        }
+    }
+    if cancelled && problems.is_empty() {
+        return Ok(None);
+    }
+    problems.or_ok(Some(digests))
+}
+
+/// The packages of each image: as the last release has them of the same fingerprint, else from its files.
+/// None of an image that only a registry holds.
+async fn packages(
+    built: &[BuiltImage],
+    previous: Option<&Release>,
+    session: &Session,
+    jobs: usize,
+    cancel: &CancellationToken,
+) -> Result<Vec<Option<Vec<Package>>>, Diagnostics> {
+    let known: BTreeMap<&str, &Vec<Package>> = previous
+        .iter()
+        .flat_map(|release| release.images.values())
+        .filter_map(|one| Some((one.fingerprint.as_str(), one.packages.as_ref()?)))
+        .collect();
+    let work = async |i: usize| {
+        let built: &BuiltImage = &built[i];
+        if let Some(packages) = known.get(built.fingerprint.to_string().as_str()) {
+            return Ok::<_, Diagnostic>(Some((*packages).clone()));
+        }
+        let Holder::Engine(id) = &built.from else {
+            return Ok(None);
+        };
+        let taken = Inventory::of(&*session.engine, id).await;
+        let (inventory, _) = taken.map_err(|e| e.diagnostic())?;
+        Ok(Some(inventory.packages))
+    };
+    let all = vec![crate::schedule::Job::default(); built.len()];
+    let outcomes = crate::schedule::run(&all, jobs, cancel, work).await;
+    let mut problems = Diagnostics::default();
+    let mut packages = Vec::new();
+    for outcome in outcomes {
+        packages.push(match outcome {
+            Outcome::Done(packages) => packages,
+            Outcome::Failed(problem) => {
+                problems.push((*problem).clone());
+                None
+            }
+            Outcome::Blocked { .. } | Outcome::Cancelled => None,
+        });
+    }
+    problems.or_ok(packages)
+}
+
+/// A name that sorts by age and says what it is: `20261126T001500Z-2025.1`.
+fn id(created: &str, tags: &[Tag]) -> String {
+    let time: String = created.chars().filter(|c| !"-:".contains(*c)).collect();
+    let tag = tags.first().map(Tag::as_str).unwrap_or_default();
+    let mut id = format!("{time}-{tag}");
+    // The longest tag that there may be.
+    id.truncate(128);
+    id
+}
