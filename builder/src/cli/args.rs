@@ -313,6 +313,8 @@ pub(super) struct PublishArgs {
     /// Write the release to this file too
     #[arg(long, short, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) html: HtmlArgs,
     /// The form of the summary on standard output; `json` is the release
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub(super) format: TableFormat,
@@ -562,6 +564,8 @@ pub(super) struct GateArgs {
     /// Write the results as Markdown, too
     #[arg(long, value_name = "FILE")]
     pub(super) markdown: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) html: HtmlArgs,
     /// The form of the results on standard output
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub(super) format: TableFormat,

@@ -13,6 +13,6 @@ mod tags;
 pub use journal::Journal;
 pub use keep::{ARTIFACT, Listing, REPOSITORY, Releases};
 pub use push::{Holder, PushItem, Pushed, Pusher};
-pub use release::{Difference, Release, Released, differences};
+pub use release::{Content, Difference, Release, Released, differences};
 pub use search::{Found, search};
 pub use tags::{Move, Moved, current, missing, move_tags};

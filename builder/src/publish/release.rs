@@ -35,10 +35,19 @@ pub struct Released {
     pub digest: Digest,
     /// Bytes as they are sent.
     pub size: u64,
-    /// What is installed in it; none where that was not looked for.
-    pub packages: Option<Vec<Package>>,
+    /// What is in it; none where that was not looked for.
+    pub content: Option<Content>,
     /// What each of the release's tags stood for before; none where there was no such tag.
     pub before: BTreeMap<String, Option<Digest>>,
+}
+
+/// What is in an image of a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// Bytes of its files, as an inventory counts them.
+    pub size: u64,
+    /// What is installed in it, sorted.
+    pub packages: Vec<Package>,
 }
 
 impl Release {
@@ -137,8 +146,8 @@ pub fn differences(old: &Release, new: &Release) -> Vec<Difference> {
             (_, None) => "removed",
         };
         let packages = match (was, is) {
-            (Some(was), Some(is)) => match (&was.packages, &is.packages) {
-                (Some(was), Some(is)) => packages(was, is),
+            (Some(was), Some(is)) => match (&was.content, &is.content) {
+                (Some(was), Some(is)) => packages(&was.packages, &is.packages),
                 _ => Vec::new(),
             },
             _ => Vec::new(),
@@ -191,7 +200,7 @@ mod tests {
                     fingerprint: Digest::of(content).hex(),
                     digest: Digest::of(content),
                     size: *size,
-                    packages: None,
+                    content: None,
                     before: BTreeMap::new(),
                 },
             );

@@ -37,11 +37,11 @@ impl Attester<'_> {
             };
             let subject = Subject::find(client, &repository.at_digest(released.digest.clone()))?;
             let mut statements = vec![self.provenance(built, release, &subject)];
-            if let Some(packages) = &released.packages {
+            if let Some(content) = &released.content {
                 let sbom = Sbom {
                     image: &built.image,
                     distribution: DISTRIBUTION,
-                    packages,
+                    packages: &content.packages,
                 };
                 statements.push(sbom.statement(&subject));
             }

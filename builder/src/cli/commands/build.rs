@@ -143,7 +143,8 @@ pub(super) fn finish(
     Ok(())
 }
 
-fn reports(
+/// What became of each image of a plan.
+pub(super) fn reports(
     plan: &Plan,
     outcomes: &[Outcome<Built>],
     settings: &Settings,

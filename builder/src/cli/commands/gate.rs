@@ -7,19 +7,21 @@ use super::super::durations::Durations;
 use super::super::fleet::{self, Fleet, Naming};
 use super::super::keychain::DockerKeychain;
 use super::super::logs::Logs;
+use super::super::page::Page;
 use super::super::progress;
 use super::super::settings::Settings;
 use super::super::since::{self, Since};
 use super::super::timing::Timing;
 use super::super::{Ending, Environment, Invocation, diagnostics};
-use super::build;
 use super::session::{self, Session};
+use super::{build, publish};
 use crate::event::{Activity, Tee};
 use crate::gate::{self, Baseline, Baselines, Checked, Flakes, Gate};
 use crate::graph::Selection;
 use crate::model::{Class, Diagnostic, Diagnostics, ImageName, Location, Source};
 use crate::plan::{Plan, PlannedImage};
-use crate::report::{self, Failure, GateReport, GateStatus, GatedImage};
+use crate::publish::Releases;
+use crate::report::{self, Failure, GateReport, GateStatus, GatedImage, Summary};
 use crate::schedule::{BuildOptions, Builder, Built, Outcome};
 
 pub(in super::super) async fn run(
@@ -32,8 +34,9 @@ pub(in super::super) async fn run(
     let begun = Instant::now();
     let baselines = match &args.baseline {
         Some(file) => read_baseline(file)?,
-        None => Baselines::new(),
+        None => published(settings, environment)?,
     };
+    let page = Page::begin(&args.html, begun)?;
     let cancel = session::cancel_on_signal(console);
     // Dropped, it takes its temporary files away.
     let chosen = tokio::select! {
@@ -60,7 +63,7 @@ pub(in super::super) async fn run(
     let durations = Durations::load(settings.cache_dir()?);
     let (outcomes, checked, unused) = {
         let progress = progress::sink(console, selection.chosen().len() + plan.builds());
-        let sinks = Tee(vec![&*progress, &logs, &timing, &flakes]);
+        let sinks = Tee(vec![&*progress, &logs, &timing, &flakes, &page]);
         let fetcher = session::fetcher(settings, environment)?;
         let gate = Gate::new(
             &*session.engine,
@@ -142,7 +145,17 @@ pub(in super::super) async fn run(
         let document = gate::baseline_document(&published.collect());
         write(file, &format!("{document:#}\n"))?;
     }
-    Ok(ending(&report, cancel.is_cancelled()))
+    let images = build::reports(&plan, &outcomes, settings, &naming, &timing, &logs);
+    let summary = Summary {
+        schema: 1,
+        command: "gate",
+        ok: report.ok,
+        engine: report.engine.clone(),
+        seconds: report.seconds,
+        images,
+    };
+    let ending = ending(&report, cancel.is_cancelled());
+    page.end(&fleet.graph, &summary, ending, console)
 }
 
 /// What is to be checked.
@@ -193,6 +206,33 @@ fn read_baseline(file: &Path) -> Result<Baselines, Diagnostic> {
             .hint("without --baseline images are not compared with anything published")
     })?;
     gate::parse_baseline(&Source::new(file, text))
+}
+
+/// What the release that is current upstream has, where a registry is known.
+fn published(settings: &Settings, environment: &Environment) -> Result<Baselines, Diagnostics> {
+    let Some(place) = settings.places.last() else {
+        return Ok(Baselines::new());
+    };
+    let pusher = publish::registry(place, environment)?;
+    let releases = Releases {
+        pusher: &pusher,
+        place,
+    };
+    let Some(release) = releases.current().map_err(|problem| {
+        problem.hint("--baseline names a file to compare with, --local compares with nothing")
+    })?
+    else {
+        return Ok(Baselines::new());
+    };
+    let images = release.images().map(|(image, released)| {
+        let content = released.content.as_ref();
+        let baseline = Baseline {
+            size: content.map(|content| content.size),
+            packages: content.map(|content| content.packages.clone()),
+        };
+        (image, baseline)
+    });
+    Ok(images.collect())
 }
 
 fn gated(

@@ -8,17 +8,21 @@ use super::super::console::Console;
 use super::super::engine::registry_options;
 use super::super::fleet::{self, Fleet, Naming};
 use super::super::keychain::DockerKeychain;
+use super::super::page::Page;
 use super::super::settings::Settings;
 use super::super::{Ending, Environment, Invocation, keys, progress, version};
 use super::attest::Attester;
 use super::session::{self, BuiltImage, Session};
-use crate::inventory::{Inventory, Package};
+use crate::event::Tee;
+use crate::inventory::Inventory;
 use crate::model::{Diagnostic, Diagnostics, Digest, ImageName, Place, Reference, Tag};
 use crate::plan;
-use crate::publish::{self, Holder, Journal, Move, PushItem, Pusher, Release, Released, Releases};
+use crate::publish::{
+    self, Content, Holder, Journal, Move, PushItem, Pusher, Release, Released, Releases,
+};
 use crate::registry::{self, Client, Keychain as _, Repository};
-use crate::report;
-use crate::schedule::Outcome;
+use crate::report::{self, Status, Summary};
+use crate::schedule::{self, Job, Outcome};
 
 pub(in super::super) async fn run(
     args: &PublishArgs,
@@ -41,6 +45,8 @@ pub(in super::super) async fn run(
         pusher: &registry,
         place: &place,
     };
+    let page = Page::begin(&args.html, begun)?;
+    let mut run = None;
     let release = match unfinished {
         Some(release) if args.resume => {
             console.say(&format!("release {}: going on with its tags", release.id));
@@ -58,17 +64,24 @@ pub(in super::super) async fn run(
             let fleet = fleet::load(settings)?;
             let naming = Naming::new(settings)?;
             session::warn_of_dirty(settings, &naming, console);
-            let Some(release) =
-                prepare(args, &fleet, &naming, &place, releases, invocation).await?
-            else {
+            let work = Work {
+                fleet: &fleet,
+                place: &place,
+                releases,
+                page: &page,
+                invocation,
+            };
+            let Some((release, mut summary)) = work.prepare(args, &naming).await? else {
                 return Ok(Ending::Interrupted);
             };
+            summary.seconds = begun.elapsed().as_secs_f64();
+            run = Some((fleet, summary));
             if release.images().all(|(_, one)| unchanged(one)) {
                 console.say(&format!(
                     "nothing to publish: {} in {place} has all of it, under these tags",
                     report::count(release.images.len(), "image")
                 ));
-                return Ok(Ending::Good);
+                return end(page, run, console);
             }
             releases.keep(&release)?;
             journal.begin(&place, &release)?;
@@ -94,7 +107,19 @@ pub(in super::super) async fn run(
         }
         TableFormat::Json => console.result(&release.to_json())?,
     }
-    Ok(Ending::Good)
+    end(page, run, console)
+}
+
+/// Writes the page, where one was asked for; going on with tags leaves nothing to show.
+fn end(
+    page: Page,
+    run: Option<(Fleet, Summary)>,
+    console: &Console,
+) -> Result<Ending, Diagnostics> {
+    match run {
+        Some((fleet, summary)) => page.end(&fleet.graph, &summary, Ending::Good, console),
+        None => Ok(Ending::Good),
+    }
 }
 
 /// Where images are published: publishing without a word on where is more likely a slip than Docker Hub.
@@ -162,223 +187,256 @@ fn finish(
     Ok(())
 }
 
-/// Brings everything to the registry that a release names, and makes sure that it is there. Changes
-/// nothing that anybody pulls by a tag. None where it was interrupted.
-async fn prepare(
-    args: &PublishArgs,
-    fleet: &Fleet,
-    naming: &Naming,
-    place: &Place,
-    releases: Releases<'_>,
-    invocation: Invocation<'_>,
-) -> Result<Option<Release>, Diagnostics> {
-    let Invocation {
-        settings,
-        environment,
-        console,
-    } = invocation;
-    let selection = fleet::select(&fleet.graph, &args.patterns.patterns)?;
-    let session = Session::open(settings, environment).await?;
-    let built = session.built(fleet, &selection, None, invocation).await?;
-    let cancel = session::cancel_on_signal(console);
-    let client = releases.pusher.client();
-    // Asked for its password before anything is sent.
-    let key = args
-        .key
-        .as_deref()
-        .map(|path| keys::secret(path, environment));
-    let key = key.transpose()?;
+/// Publishing up to where tags move.
+struct Work<'a> {
+    fleet: &'a Fleet,
+    place: &'a Place,
+    releases: Releases<'a>,
+    page: &'a Page,
+    invocation: Invocation<'a>,
+}
 
-    let wanted: Vec<_> = built.iter().map(|b| (&b.image, &b.fingerprint)).collect();
-    let there = plan::look_up(client, std::slice::from_ref(place), &wanted);
-    if let Some((_, error)) = there.silent.first() {
-        return Err(problem(error).into());
-    }
-    let mut digests: BTreeMap<ImageName, Digest> = there
-        .found
-        .iter()
-        .filter_map(|(image, at)| Some((image.clone(), at.digest()?.clone())))
-        .collect();
-    console.say(&format!(
-        "{} of {} in {place} already",
-        digests.len(),
-        report::count(built.len(), "image")
-    ));
-    let Some(sent) = send(
-        &built, &digests, fleet, place, &session, invocation, &cancel,
-    )
-    .await?
-    else {
-        return Ok(None);
-    };
-    digests.extend(sent);
+impl Work<'_> {
+    /// Brings everything to the registry that a release names, and makes sure that it is there. Changes
+    /// nothing that anybody pulls by a tag. None where it was interrupted.
+    async fn prepare(
+        &self,
+        args: &PublishArgs,
+        naming: &Naming,
+    ) -> Result<Option<(Release, Summary)>, Diagnostics> {
+        let Self {
+            fleet,
+            place,
+            releases,
+            ..
+        } = *self;
+        let Invocation {
+            settings,
+            environment,
+            console,
+        } = self.invocation;
+        let selection = fleet::select(&fleet.graph, &args.patterns.patterns)?;
+        let session = Session::open(settings, environment).await?;
+        let built = session
+            .built(fleet, &selection, None, self.invocation)
+            .await?;
+        let cancel = session::cancel_on_signal(console);
+        let client = releases.pusher.client();
+        // Asked for its password before anything is sent.
+        let key = args
+            .key
+            .as_deref()
+            .map(|path| keys::secret(path, environment));
+        let key = key.transpose()?;
 
-    let at = |image: &ImageName| {
-        Some(
-            place
-                .path(image.as_str())
-                .ok()?
-                .at_digest(digests.get(image)?.clone()),
-        )
-    };
-    let references: Vec<Reference> = built.iter().filter_map(|b| at(&b.image)).collect();
-    let (missing, sizes) =
-        publish::missing(client, &references).map_err(|error| problem(&error))?;
-    if !missing.is_empty() {
-        let mut lost = Diagnostic::environment(format!(
+        let wanted: Vec<_> = built.iter().map(|b| (&b.image, &b.fingerprint)).collect();
+        let there = plan::look_up(client, std::slice::from_ref(place), &wanted);
+        if let Some((_, error)) = there.silent.first() {
+            return Err(problem(error).into());
+        }
+        let mut digests: BTreeMap<ImageName, Digest> = there
+            .found
+            .iter()
+            .filter_map(|(image, at)| Some((image.clone(), at.digest()?.clone())))
+            .collect();
+        console.say(&format!(
+            "{} of {} in {place} already",
+            digests.len(),
+            report::count(built.len(), "image")
+        ));
+        let Some(sent) = self.send(&built, &digests, &session, &cancel).await? else {
+            return Ok(None);
+        };
+        digests.extend(sent);
+
+        let at = |image: &ImageName| {
+            Some(
+                place
+                    .path(image.as_str())
+                    .ok()?
+                    .at_digest(digests.get(image)?.clone()),
+            )
+        };
+        let references: Vec<Reference> = built.iter().filter_map(|b| at(&b.image)).collect();
+        let (missing, sizes) =
+            publish::missing(client, &references).map_err(|error| problem(&error))?;
+        if !missing.is_empty() {
+            let mut lost = Diagnostic::environment(format!(
             "{place} lacks {} of what the release names",
             report::count(missing.len(), "part")
         ))
         .hint(
             "the registry took it and lost it: no tag was moved; see its log, then publish again",
         );
-        for part in missing.iter().take(10) {
-            lost = lost.note(part.clone());
-        }
-        return Err(lost.into());
-    }
-    let previous = releases.current()?;
-    let packages = packages(&built, previous.as_ref(), &session, settings.jobs, &cancel).await?;
-    session.engine.settle().await;
-    if cancel.is_cancelled() {
-        return Ok(None);
-    }
-    let tags: Vec<Reference> = built
-        .iter()
-        .flat_map(|b| naming.tags.iter().map(|tag| place.reference(&b.image, tag)))
-        .collect();
-    let before = publish::current(client, &tags).map_err(|error| problem(&error))?;
-    let before: BTreeMap<&Reference, Option<Digest>> = tags.iter().zip(before).collect();
-
-    let now = SystemTime::now();
-    let created = humantime::format_rfc3339_seconds(now).to_string();
-    let commit = version::commit(&settings.root);
-    let mut release = Release::new(id(&created, &naming.tags), created, commit, &naming.tags);
-    release.previous = previous.map(|previous| previous.id);
-    for ((built, size), packages) in built.iter().zip(sizes).zip(packages) {
-        let Some(digest) = digests.get(&built.image) else {
-            continue;
-        };
-        let before = naming.tags.iter().map(|tag| {
-            let was = before.get(&place.reference(&built.image, tag));
-            (tag.to_string(), was.cloned().flatten())
-        });
-        release.images.insert(
-            built.image.to_string(),
-            Released {
-                fingerprint: built.fingerprint.to_string(),
-                digest: digest.clone(),
-                size,
-                packages,
-                before: before.collect(),
-            },
-        );
-    }
-    let attester = Attester {
-        pusher: releases.pusher,
-        place,
-        fleet,
-        platform: &settings.platform,
-        key: key.as_ref(),
-        builder: args.builder.as_deref(),
-    };
-    attester.attest(&release, &built)?;
-    Ok(Some(release))
-}
-
-/// Sends the images that the namespace does not have, under the tags of their fingerprints only.
-async fn send(
-    built: &[BuiltImage],
-    there: &BTreeMap<ImageName, Digest>,
-    fleet: &Fleet,
-    place: &Place,
-    session: &Session,
-    invocation: Invocation<'_>,
-    cancel: &CancellationToken,
-) -> Result<Option<BTreeMap<ImageName, Digest>>, Diagnostics> {
-    let items: Vec<PushItem> = built
-        .iter()
-        .filter(|built| !there.contains_key(&built.image))
-        .map(|built| PushItem {
-            image: built.image.clone(),
-            from: built.from.clone(),
-            references: vec![
-                place.reference(&built.image, &Tag::of_fingerprint(&built.fingerprint)),
-            ],
-        })
-        .collect();
-    let outcomes = {
-        let progress = progress::sink(invocation.console, items.len());
-        let pusher = Pusher {
-            engine: &*session.engine,
-            registry: session.registry.clone(),
-            graph: &fleet.graph,
-            keychain: &DockerKeychain::new(invocation.environment),
-            retry: invocation.settings.retry,
-            // Sending waits more than it works.
-            jobs: invocation.settings.jobs.max(4),
-            sink: &*progress,
-        };
-        pusher.run(&items, cancel).await
-    };
-    let mut digests = BTreeMap::new();
-    let mut problems = Diagnostics::default();
-    let mut cancelled = cancel.is_cancelled();
-    for (item, outcome) in items.iter().zip(outcomes) {
-        match outcome {
-            Outcome::Done(pushed) => {
-                digests.extend(pushed.into_iter().map(|p| (item.image.clone(), p.digest)));
+            for part in missing.iter().take(10) {
+                lost = lost.note(part.clone());
             }
-            Outcome::Failed(problem) => problems.push(
-                problem
-                    .in_image(&item.image)
-                    .note("no tag was moved: what people pull is as it was")
-                    .hint("publish again when that is mended: what arrived is not sent again"),
-            ),
-            // The image that it is blocked by has failed, and says so.
-            Outcome::Blocked { .. } => {}
-            Outcome::Cancelled => cancelled = true,
+            return Err(lost.into());
         }
+        let previous = releases.current()?;
+        let contents =
+            contents(&built, previous.as_ref(), &session, settings.jobs, &cancel).await?;
+        session.engine.settle().await;
+        if cancel.is_cancelled() {
+            return Ok(None);
+        }
+        let tags: Vec<Reference> = built
+            .iter()
+            .flat_map(|b| naming.tags.iter().map(|tag| place.reference(&b.image, tag)))
+            .collect();
+        let before = publish::current(client, &tags).map_err(|error| problem(&error))?;
+        let before: BTreeMap<&Reference, Option<Digest>> = tags.iter().zip(before).collect();
+
+        let now = SystemTime::now();
+        let created = humantime::format_rfc3339_seconds(now).to_string();
+        let commit = version::commit(&settings.root);
+        let mut release = Release::new(id(&created, &naming.tags), created, commit, &naming.tags);
+        release.previous = previous.map(|previous| previous.id);
+        for ((built, size), content) in built.iter().zip(sizes).zip(contents) {
+            let Some(digest) = digests.get(&built.image) else {
+                continue;
+            };
+            let before = naming.tags.iter().map(|tag| {
+                let was = before.get(&place.reference(&built.image, tag));
+                (tag.to_string(), was.cloned().flatten())
+            });
+            release.images.insert(
+                built.image.to_string(),
+                Released {
+                    fingerprint: built.fingerprint.to_string(),
+                    digest: digest.clone(),
+                    size,
+                    content,
+                    before: before.collect(),
+                },
+            );
+        }
+        let attester = Attester {
+            pusher: releases.pusher,
+            place,
+            fleet,
+            platform: &settings.platform,
+            key: key.as_ref(),
+            builder: args.builder.as_deref(),
+        };
+        attester.attest(&release, &built)?;
+        let mut images = session::reports(fleet, built, Status::Pushed);
+        for image in &mut images {
+            image.size = release.images.get(image.image.as_str()).map(|one| one.size);
+        }
+        let summary = Summary {
+            schema: 1,
+            command: "publish",
+            ok: true,
+            engine: session.engine_line(),
+            seconds: 0.0,
+            images,
+        };
+        Ok(Some((release, summary)))
     }
-    if cancelled && problems.is_empty() {
-        return Ok(None);
+
+    /// Sends the images that the namespace does not have, under the tags of their fingerprints only.
+    async fn send(
+        &self,
+        built: &[BuiltImage],
+        there: &BTreeMap<ImageName, Digest>,
+        session: &Session,
+        cancel: &CancellationToken,
+    ) -> Result<Option<BTreeMap<ImageName, Digest>>, Diagnostics> {
+        let Invocation {
+            settings,
+            environment,
+            console,
+        } = self.invocation;
+        let items: Vec<PushItem> = built
+            .iter()
+            .filter(|built| !there.contains_key(&built.image))
+            .map(|built| PushItem {
+                image: built.image.clone(),
+                from: built.from.clone(),
+                references: vec![
+                    self.place
+                        .reference(&built.image, &Tag::of_fingerprint(&built.fingerprint)),
+                ],
+            })
+            .collect();
+        let outcomes = {
+            let progress = progress::sink(console, items.len());
+            let sinks = Tee(vec![&*progress, self.page]);
+            let pusher = Pusher {
+                engine: &*session.engine,
+                registry: session.registry.clone(),
+                graph: &self.fleet.graph,
+                keychain: &DockerKeychain::new(environment),
+                retry: settings.retry,
+                // Sending waits more than it works.
+                jobs: settings.jobs.max(4),
+                sink: &sinks,
+            };
+            pusher.run(&items, cancel).await
+        };
+        let mut digests = BTreeMap::new();
+        let mut problems = Diagnostics::default();
+        let mut cancelled = cancel.is_cancelled();
+        for (item, outcome) in items.iter().zip(outcomes) {
+            match outcome {
+                Outcome::Done(pushed) => {
+                    digests.extend(pushed.into_iter().map(|p| (item.image.clone(), p.digest)));
+                }
+                Outcome::Failed(problem) => problems.push(
+                    problem
+                        .in_image(&item.image)
+                        .note("no tag was moved: what people pull is as it was")
+                        .hint("publish again when that is mended: what arrived is not sent again"),
+                ),
+                // The image that it is blocked by has failed, and says so.
+                Outcome::Blocked { .. } => {}
+                Outcome::Cancelled => cancelled = true,
+            }
+        }
+        if cancelled && problems.is_empty() {
+            return Ok(None);
+        }
+        problems.or_ok(Some(digests))
     }
-    problems.or_ok(Some(digests))
 }
 
-/// The packages of each image: as the last release has them of the same fingerprint, else from its files.
-/// None of an image that only a registry holds.
-async fn packages(
+/// What is in each image: as the last release has it of the same fingerprint, else by its files. None of
+/// an image that only a registry holds.
+async fn contents(
     built: &[BuiltImage],
     previous: Option<&Release>,
     session: &Session,
     jobs: usize,
     cancel: &CancellationToken,
-) -> Result<Vec<Option<Vec<Package>>>, Diagnostics> {
-    let known: BTreeMap<&str, &Vec<Package>> = previous
+) -> Result<Vec<Option<Content>>, Diagnostics> {
+    let known: BTreeMap<&str, &Content> = previous
         .iter()
         .flat_map(|release| release.images.values())
-        .filter_map(|one| Some((one.fingerprint.as_str(), one.packages.as_ref()?)))
+        .filter_map(|one| Some((one.fingerprint.as_str(), one.content.as_ref()?)))
         .collect();
     let work = async |i: usize| {
         let built: &BuiltImage = &built[i];
-        if let Some(packages) = known.get(built.fingerprint.to_string().as_str()) {
-            return Ok::<_, Diagnostic>(Some((*packages).clone()));
+        if let Some(content) = known.get(built.fingerprint.to_string().as_str()) {
+            return Ok::<_, Diagnostic>(Some((*content).clone()));
         }
         let Holder::Engine(id) = &built.from else {
             return Ok(None);
         };
         let taken = Inventory::of(&*session.engine, id).await;
         let (inventory, _) = taken.map_err(|e| e.diagnostic())?;
-        Ok(Some(inventory.packages))
+        Ok(Some(Content {
+            size: inventory.size,
+            packages: inventory.packages,
+        }))
     };
-    let all = vec![crate::schedule::Job::default(); built.len()];
-    let outcomes = crate::schedule::run(&all, jobs, cancel, work).await;
+    let all = vec![Job::default(); built.len()];
+    let outcomes = schedule::run(&all, jobs, cancel, work).await;
     let mut problems = Diagnostics::default();
-    let mut packages = Vec::new();
+    let mut contents = Vec::new();
     for outcome in outcomes {
-        packages.push(match outcome {
-            Outcome::Done(packages) => packages,
+        contents.push(match outcome {
+            Outcome::Done(content) => content,
             Outcome::Failed(problem) => {
                 problems.push((*problem).clone());
                 None
@@ -386,7 +444,7 @@ async fn packages(
             Outcome::Blocked { .. } | Outcome::Cancelled => None,
         });
     }
-    problems.or_ok(packages)
+    problems.or_ok(contents)
 }
 
 /// A name that sorts by age and says what it is: `20261126T001500Z-2025.1`.
