@@ -127,6 +127,7 @@ fn help_is_there_for_every_command() {
         "publish",
         "rollback",
         "releases",
+        "prune",
         "gate",
         "test",
         "export",

@@ -329,3 +329,60 @@ fn releases_are_listed_and_compared() {
     let list = kolla.ok(&["releases", &place, "--format", "json"]).json();
     assert_eq!(list["current"].as_str(), Some(old));
 }
+
+#[test]
+fn old_releases_go_and_what_others_name_stays() {
+    let Some(registry) = Registry::plain() else {
+        return;
+    };
+    let fleet = Fleet::tiny();
+    let kolla = machine(&fleet);
+    let mut releases = Vec::new();
+    for round in 0..3 {
+        fleet.write("services/web/web-api/motd", &format!("{round}\n"));
+        fleet.commit();
+        releases.push(publish(&kolla, &registry.address).exits(0).json());
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+    }
+    let digest = |round: usize| {
+        releases[round]["images"]["web-api"]["digest"]
+            .as_str()
+            .unwrap()
+    };
+    let repository = format!("{}/web-api", fleet.namespace);
+    // Somebody gave the image of the second a name of their own.
+    let manifests = format!("http://{}/v2/{repository}/manifests", registry.address);
+    let kind = "application/vnd.oci.image.manifest.v1+json";
+    let script = format!(
+        "curl --silent --fail --header 'Accept: {kind}' {manifests}/{} |
+         curl --silent --fail --upload-file - --header 'Content-Type: {kind}' {manifests}/mine",
+        digest(1)
+    );
+    let done = std::process::Command::new("bash")
+        .args(["-c", &script])
+        .status();
+    assert!(done.unwrap().success());
+    let prune = ["prune", "--registry", &registry.address, "--keep", "1"];
+    let told = kolla.ok(&[&prune[..], &["--dry-run"]].concat()).stdout;
+    assert!(told.contains(digest(0)), "{told}");
+    assert!(
+        !told.contains(digest(1)) && !told.contains(digest(2)),
+        "{told}"
+    );
+    assert!(registry.digest(&repository, digest(0)).is_some());
+    kolla.ok(&prune);
+    assert_eq!(registry.digest(&repository, digest(0)), None);
+    assert_eq!(
+        registry.digest(&repository, "mine").as_deref(),
+        Some(digest(1))
+    );
+    assert_eq!(
+        registry.digest(&repository, TAG).as_deref(),
+        Some(digest(2))
+    );
+    let place = format!("{}/{}", registry.address, fleet.namespace);
+    kolla.ok(&["releases", &place]).says("1 release in");
+    // What all of them share is still there, and whole.
+    kolla.ok(&["publish", "--registry", &registry.address, "--tag", TAG]);
+    kolla.ok(&prune).says("0 releases and 0 manifests");
+}

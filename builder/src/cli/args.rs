@@ -244,6 +244,13 @@ Once more, it takes back the release before that.")]
   kolla releases registry.example/kollaglue
   kolla releases registry.example/kollaglue --compare 20261101T120000Z-2025.1 20261126T001500Z-2025.1")]
     Releases(ReleasesArgs),
+    /// Remove images of old releases from a registry, where no kept release and no tag names them
+    #[command(after_help = "Examples:
+  kolla prune --registry registry.example --keep 10 --dry-run
+  kolla prune --registry registry.example --keep 10
+
+The current release is always kept. Registries free the space when they collect garbage.")]
+    Prune(PruneArgs),
     /// Run the smoke tests of images that were built
     #[command(after_help = "Examples:
   kolla test
@@ -322,6 +329,16 @@ pub(super) struct PublishArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct RollbackArgs {}
+
+#[derive(Debug, Args)]
+pub(super) struct PruneArgs {
+    /// How many of the newest releases stay
+    #[arg(long, value_name = "N")]
+    pub(super) keep: std::num::NonZeroUsize,
+    /// Show what would be removed, and remove nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+}
 
 #[derive(Debug, Args)]
 pub(super) struct ReleasesArgs {

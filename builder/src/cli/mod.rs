@@ -197,6 +197,7 @@ fn run(cli: &Cli, environment: &Environment, console: &Console) -> Result<Ending
             console,
         )),
         Command::Rollback(args) => commands::rollback::run(args, &settings, environment, console),
+        Command::Prune(args) => commands::prune::run(args, &settings, environment, console),
         Command::Releases(args) => commands::releases::run(args, &settings, environment, console),
         Command::Test(args) => {
             in_runtime(commands::test::run(args, &settings, environment, console))

@@ -50,11 +50,11 @@ pub struct Releases<'a> {
 }
 
 impl Releases<'_> {
-    fn client(&self) -> &Client {
+    pub(super) fn client(&self) -> &Client {
         self.pusher.client()
     }
 
-    fn at(&self, tag: &str) -> Result<Reference, Diagnostic> {
+    pub(super) fn at(&self, tag: &str) -> Result<Reference, Diagnostic> {
         self.place.path(&format!("{REPOSITORY}:{tag}"))
     }
 
@@ -244,7 +244,7 @@ fn listing(id: &str, manifest: &[u8]) -> Option<Listing> {
     })
 }
 
-fn problem(error: &Error) -> Diagnostic {
+pub(super) fn problem(error: &Error) -> Diagnostic {
     crate::engine::Error::from(error).diagnostic()
 }
 

@@ -5,6 +5,7 @@
 
 mod journal;
 mod keep;
+mod prune;
 mod push;
 mod release;
 mod search;
@@ -12,6 +13,7 @@ mod tags;
 
 pub use journal::Journal;
 pub use keep::{ARTIFACT, Listing, REPOSITORY, Releases};
+pub use prune::Surplus;
 pub use push::{Holder, PushItem, Pushed, Pusher};
 pub use release::{Content, Difference, Release, Released, differences};
 pub use search::{Found, search};

@@ -13,6 +13,7 @@ pub(super) mod graph;
 pub(super) mod keygen;
 pub(super) mod list;
 pub(super) mod plan;
+pub(super) mod prune;
 pub(super) mod publish;
 pub(super) mod push;
 pub(super) mod releases;
