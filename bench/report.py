@@ -9,7 +9,7 @@ import pathlib
 import sys
 
 TARGET = pathlib.Path(__file__).resolve().parent.parent / "target"
-STAGES = ("planning", "affected", "growth", "fleet", "push", "unchanged", "cold")
+STAGES = ("planning", "affected", "growth", "publishing", "fleet", "push", "unchanged", "cold")
 
 
 class Figures:
