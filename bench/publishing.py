@@ -21,7 +21,7 @@ TAG = "bench"
 def looking(figures, registry, work):
     """188 images that are published and not here: one request each."""
     fleet = work / "fleet"
-    images = small.write(fleet)
+    images = len(small.write(fleet))
     where = ["--registry", registry, "--namespace", "lookup", "--tag", TAG]
     run([KOLLA, "-C", fleet, "build", "--engine", "native", "--store", work / "a", "--push", *where])
     say(f"looking for {images} published images, {ROUNDS} rounds")

@@ -386,3 +386,22 @@ fn old_releases_go_and_what_others_name_stays() {
     kolla.ok(&["publish", "--registry", &registry.address, "--tag", TAG]);
     kolla.ok(&prune).says("0 releases and 0 manifests");
 }
+
+#[test]
+fn on_another_machine_a_plan_names_what_changed_since_the_release() {
+    let Some(registry) = Registry::plain() else {
+        return;
+    };
+    let fleet = Fleet::tiny();
+    publish(&machine(&fleet), &registry.address).exits(0);
+    fleet.write("services/web/web-api/motd", "changed\n");
+    let other = machine(&fleet);
+    let plan = ["plan", "--why", "web-api"];
+    other.ok(&plan).says("not built here before");
+    let run = other.ok(&[&plan[..], &["--registry", &registry.address]].concat());
+    let line = run.stdout.lines().find(|line| line.starts_with("web-api"));
+    assert!(
+        line.is_some_and(|line| line.contains("file motd changed")),
+        "{run}"
+    );
+}

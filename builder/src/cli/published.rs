@@ -1,13 +1,15 @@
 //! Published images, which need not be built again.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::Invocation;
 use super::engine::registry_options;
 use super::keychain::DockerKeychain;
-use crate::model::{Diagnostic, Diagnostics, Fingerprint, ImageName, Reference, Tag};
-use crate::plan;
-use crate::registry::{Client, Keychain as _, Options, Repository};
+use super::{Environment, Invocation};
+use crate::model::{Diagnostic, Diagnostics, Fingerprint, ImageName, Place, Reference, Tag};
+use crate::plan::{self, Inputs};
+use crate::publish::Releases;
+use crate::registry::{Client, Keychain as _, Options, Pusher, Repository};
 
 /// How often a registry is asked: without its answer there is still the way of building.
 const ATTEMPTS: u32 = 3;
@@ -49,4 +51,36 @@ pub(super) fn look_up(
         );
     }
     Ok(published.found)
+}
+
+/// What the images of the release that is current upstream were made from. It is for explanations only:
+/// where it cannot be had, less is explained.
+pub(super) fn inputs(invocation: Invocation<'_>) -> BTreeMap<ImageName, Inputs> {
+    let Some(place) = invocation.settings.places.last() else {
+        return BTreeMap::new();
+    };
+    let Ok(pusher) = registry(place, invocation.environment, ATTEMPTS) else {
+        return BTreeMap::new();
+    };
+    let releases = Releases {
+        pusher: &pusher,
+        place,
+    };
+    releases.inputs().unwrap_or_default()
+}
+
+/// What speaks to the registry of a place, logged in.
+pub(super) fn registry(
+    place: &Place,
+    environment: &Environment,
+    attempts: u32,
+) -> Result<Arc<Pusher>, Diagnostic> {
+    let client = Client::new(Options {
+        attempts,
+        ..registry_options(environment)?
+    });
+    let any = Repository::of(&place.path("any")?);
+    let credentials = DockerKeychain::new(environment).credentials_for(&any)?;
+    client.log_in(&any, credentials.as_ref());
+    Ok(Arc::new(Pusher::new(client)))
 }

@@ -92,7 +92,7 @@ impl Action {
 /// Why an image has to be built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
-    /// It was built before on this machine, from other inputs.
+    /// It was built before on this machine, or is published, from other inputs.
     Changed(Vec<Change>),
     /// It was built before from the same inputs, but the engine does not have it.
     Gone,
@@ -113,6 +113,8 @@ pub struct Facts<'a> {
     pub published: &'a BTreeMap<ImageName, Reference>,
     /// Inputs of earlier builds.
     pub records: &'a Records,
+    /// Inputs of published images, for those that were never built here.
+    pub elsewhere: &'a BTreeMap<ImageName, Inputs>,
     /// Build the chosen images even where the engine has them.
     pub rebuild: bool,
 }
@@ -154,7 +156,7 @@ impl Plan {
                     at: at.clone(),
                     fetch: needed,
                 },
-                (None, None) => Action::Build(reason(image, known, &held, facts.records)),
+                (None, None) => Action::Build(reason(image, known, &held, facts)),
             };
             if matches!(action, Action::Build(_)) {
                 to_build.insert(image);
@@ -249,8 +251,9 @@ fn reason(
     image: &ImageName,
     known: &Fingerprinted,
     held: &HashMap<String, &StoredImage>,
-    records: &Records,
+    facts: &Facts<'_>,
 ) -> Reason {
+    let records = facts.records;
     if records.load(image, &known.fingerprint).is_some() {
         return Reason::Gone;
     }
@@ -266,7 +269,8 @@ fn reason(
         .and_then(|stored| Fingerprint::parse(stored.labels.get(FINGERPRINT_LABEL)?).ok());
     let before = newest
         .and_then(|fingerprint| records.load(image, &fingerprint))
-        .or_else(|| records.newest(image));
+        .or_else(|| records.newest(image))
+        .or_else(|| facts.elsewhere.get(image).cloned());
     match before {
         Some(before) => Reason::Changed(changes(&before, &known.inputs)),
         None => Reason::New,

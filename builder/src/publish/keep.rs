@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::io::{self, Cursor, Read};
 
 use super::Release;
-use crate::model::{Class, Diagnostic, Digest, Place, Reference, Tag};
+use crate::model::{Class, Diagnostic, Digest, ImageName, Place, Reference, Tag};
 use crate::oci::spec::{Descriptor, Manifest, media};
+use crate::plan::Inputs;
 use crate::registry::{Blob, Client, Content, Error, Image, Pusher, Repository, each};
 
 /// The repository of a namespace that its releases are in.
 pub const REPOSITORY: &str = "kolla-releases";
 /// What the artifacts say they are.
 pub const ARTIFACT: &str = "application/vnd.openstack.kolla.release.v1+json";
+/// What the part of an artifact is that says what its images were made from.
+const INPUTS: &str = "application/vnd.openstack.kolla.inputs.v1+json";
 /// The tag of the release whose images have the tags now.
 const CURRENT: &str = "current";
 /// Annotations of the artifacts: the first two are of the image specification.
@@ -123,7 +126,30 @@ impl Releases<'_> {
         self.fetch(CURRENT)
     }
 
+    /// What the images of the current release were made from; empty where there is none, or that is not
+    /// told.
+    ///
+    /// # Errors
+    /// The registry's.
+    pub fn inputs(&self) -> Result<BTreeMap<ImageName, Inputs>, Diagnostic> {
+        let Some((_, bytes)) = self.part(CURRENT, INPUTS)? else {
+            return Ok(BTreeMap::new());
+        };
+        let all: BTreeMap<String, Inputs> = serde_json::from_slice(&bytes).unwrap_or_default();
+        let named = |(name, inputs): (String, Inputs)| Some((ImageName::new(name).ok()?, inputs));
+        Ok(all.into_iter().filter_map(named).collect())
+    }
+
     fn fetch(&self, tag: &str) -> Result<Option<Release>, Diagnostic> {
+        let Some((what, bytes)) = self.part(tag, ARTIFACT)? else {
+            return Ok(None);
+        };
+        Release::parse(&bytes, &what).map(Some)
+    }
+
+    /// One part of an artifact, with the artifact's reference; none where there is no such artifact, or no
+    /// such part of what else it is.
+    fn part(&self, tag: &str, kind: &str) -> Result<Option<(String, Vec<u8>)>, Diagnostic> {
         let reference = self.at(tag)?;
         let what = reference.to_string();
         let found = match self.client().manifest(&reference) {
@@ -137,12 +163,12 @@ impl Releases<'_> {
         };
         let manifest =
             Manifest::parse(&found.bytes, &what).map_err(|error| other(&error.to_string()))?;
-        let [layer] = manifest.layers.as_slice() else {
-            return Err(other("it is not of one part"));
-        };
-        if layer.media_type != ARTIFACT {
+        if manifest.artifact_type.as_deref() != Some(ARTIFACT) {
             return Err(other("it is another artifact"));
         }
+        let Some(layer) = manifest.layers.iter().find(|l| l.media_type == kind) else {
+            return Ok(None);
+        };
         if layer.size > MAX_RELEASE {
             return Err(other("it is too large"));
         }
@@ -155,19 +181,28 @@ impl Releases<'_> {
                 &|_, _| {},
             )
             .map_err(|error| problem(&error))?;
-        Release::parse(&bytes, &what).map(Some)
+        Ok(Some((what, bytes)))
     }
 
-    /// Keeps a release under its id.
+    /// Keeps a release under its id, with what its images were made from.
     ///
     /// # Errors
     /// The registry's.
-    pub fn keep(&self, release: &Release) -> Result<(), Diagnostic> {
+    pub fn keep(
+        &self,
+        release: &Release,
+        inputs: &BTreeMap<&str, &Inputs>,
+    ) -> Result<(), Diagnostic> {
+        let internal = |e: &dyn std::fmt::Display| Diagnostic::new(Class::Internal, e.to_string());
         let text = release.to_json();
+        let inputs = serde_json::to_vec(inputs).map_err(|e| internal(&e))?;
         let config = Descriptor::of(EMPTY.0, EMPTY.1);
-        let layer = Descriptor::of(ARTIFACT, text.as_bytes());
-        let blobs = [Blob::from(&config), Blob::from(&layer)];
-        let mut manifest = Manifest::new(config, vec![layer]);
+        let parts = [(ARTIFACT, text.as_bytes()), (INPUTS, inputs.as_slice())];
+        let layers: Vec<_> = parts
+            .map(|(kind, bytes)| Descriptor::of(kind, bytes))
+            .into();
+        let mut manifest = Manifest::new(config, layers);
+        let blobs: Vec<Blob> = manifest.blobs().map(Blob::from).collect();
         manifest.artifact_type = Some(ARTIFACT.to_owned());
         manifest.annotations = BTreeMap::from([
             (CREATED.to_owned(), release.created.clone()),
@@ -178,9 +213,7 @@ impl Releases<'_> {
             (TAGS.to_owned(), release.tags.join(" ")),
             (IMAGES.to_owned(), release.images.len().to_string()),
         ]);
-        let bytes = manifest
-            .to_bytes()
-            .map_err(|e| Diagnostic::new(Class::Internal, e.to_string()))?;
+        let bytes = manifest.to_bytes().map_err(|e| internal(&e))?;
         let id = Tag::new(release.id.as_str())?;
         let image = Image {
             repository: &Repository::of(&self.at(CURRENT)?),
@@ -189,7 +222,7 @@ impl Releases<'_> {
             blobs: &blobs,
             tags: &[id],
         };
-        let content = Parts([EMPTY.1, text.as_bytes()]);
+        let content = Parts([EMPTY.1, text.as_bytes(), &inputs]);
         self.pusher
             .push(&image, &content, &|_, _| {})
             .map(drop)
@@ -223,9 +256,6 @@ impl Releases<'_> {
 /// None of what is no release.
 fn listing(id: &str, manifest: &[u8]) -> Option<Listing> {
     let manifest = Manifest::parse(manifest, id).ok()?;
-    let [layer] = manifest.layers.as_slice() else {
-        return None;
-    };
     let text = |name: &str| {
         let found = manifest.annotations.get(name).cloned().unwrap_or_default();
         // Anybody who may push writes them, and they are shown.
@@ -235,7 +265,7 @@ fn listing(id: &str, manifest: &[u8]) -> Option<Listing> {
             .take(200)
             .collect::<String>()
     };
-    (layer.media_type == ARTIFACT).then(|| Listing {
+    (manifest.artifact_type.as_deref() == Some(ARTIFACT)).then(|| Listing {
         id: id.to_owned(),
         created: text(CREATED),
         commit: text(REVISION),
@@ -249,7 +279,7 @@ pub(super) fn problem(error: &Error) -> Diagnostic {
 }
 
 /// Blobs in memory.
-struct Parts<'a>([&'a [u8]; 2]);
+struct Parts<'a>([&'a [u8]; 3]);
 
 impl Content for Parts<'_> {
     fn open(&self, digest: &Digest, offset: u64) -> io::Result<Box<dyn Read + Send>> {

@@ -56,6 +56,7 @@ pub(in super::super) async fn run(
                     invocation,
                 )?,
                 records: &Records::new(settings.cache_dir()?.join("inputs")),
+                elsewhere: &BTreeMap::new(),
                 rebuild: false,
             },
         )?,

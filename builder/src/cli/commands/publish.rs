@@ -1,16 +1,16 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
 use super::super::args::{PublishArgs, TableFormat};
 use super::super::console::Console;
-use super::super::engine::registry_options;
 use super::super::fleet::{self, Fleet, Naming};
 use super::super::keychain::DockerKeychain;
 use super::super::page::Page;
 use super::super::settings::Settings;
-use super::super::{Ending, Environment, Invocation, keys, progress, version};
+use super::super::{Ending, Environment, Invocation, keys, progress, published, version};
 use super::attest::Attester;
 use super::session::{self, BuiltImage, Session};
 use crate::event::Tee;
@@ -20,7 +20,7 @@ use crate::plan;
 use crate::publish::{
     self, Content, Holder, Journal, Move, PushItem, Pusher, Release, Released, Releases,
 };
-use crate::registry::{self, Client, Keychain as _, Repository};
+use crate::registry::{self, Client};
 use crate::report::{self, Status, Summary};
 use crate::schedule::{self, Job, Outcome};
 
@@ -75,16 +75,19 @@ pub(in super::super) async fn run(
                 return Ok(Ending::Interrupted);
             };
             summary.seconds = begun.elapsed().as_secs_f64();
-            run = Some((fleet, summary));
             if release.images().all(|(_, one)| unchanged(one)) {
                 console.say(&format!(
                     "nothing to publish: {} in {place} has all of it, under these tags",
                     report::count(release.images.len(), "image")
                 ));
-                return end(page, run, console);
+                return end(page, Some((fleet, summary)), console);
             }
-            releases.keep(&release)?;
+            let inputs = fleet.fingerprints.iter();
+            let inputs = inputs.filter(|(image, _)| release.images.contains_key(image.as_str()));
+            let inputs = inputs.map(|(image, known)| (image.as_str(), &known.inputs));
+            releases.keep(&release, &inputs.collect())?;
             journal.begin(&place, &release)?;
+            run = Some((fleet, summary));
             release
         }
     };
@@ -141,12 +144,8 @@ pub(super) fn target(settings: &Settings) -> Result<Place, Diagnostic> {
 pub(super) fn registry(
     place: &Place,
     environment: &Environment,
-) -> Result<std::sync::Arc<registry::Pusher>, Diagnostic> {
-    let client = Client::new(registry_options(environment)?);
-    let any = Repository::of(&place.path("any")?);
-    let credentials = DockerKeychain::new(environment).credentials_for(&any)?;
-    client.log_in(&any, credentials.as_ref());
-    Ok(std::sync::Arc::new(registry::Pusher::new(client)))
+) -> Result<Arc<registry::Pusher>, Diagnostic> {
+    published::registry(place, environment, registry::Options::default().attempts)
 }
 
 pub(super) fn problem(error: &registry::Error) -> Diagnostic {

@@ -1,5 +1,6 @@
 //! What the commands that speak to an engine share.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -81,6 +82,13 @@ impl Session {
         let stored = self.stored().await?;
         let wanted = Plan::not_held(selection, &fleet.fingerprints, &stored);
         let published = published::look_up(&wanted, invocation)?;
+        let unknown = wanted.iter().any(|(image, _)| {
+            !published.contains_key(*image) && self.records.newest(image).is_none()
+        });
+        let elsewhere = match unknown {
+            true => published::inputs(invocation),
+            false => BTreeMap::new(),
+        };
         Plan::new(
             &fleet.graph,
             selection,
@@ -89,6 +97,7 @@ impl Session {
                 stored: &stored,
                 published: &published,
                 records: &self.records,
+                elsewhere: &elsewhere,
                 rebuild,
             },
         )
