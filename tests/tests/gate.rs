@@ -409,3 +409,25 @@ fn the_files_for_ci_are_yaml_and_what_they_run_works() {
         }
     }
 }
+
+#[test]
+fn a_change_is_held_against_the_release_that_is_current() {
+    let (Some(docker), Some(registry)) = (Docker::own(), Registry::plain()) else {
+        return;
+    };
+    let fleet = passing();
+    let kolla = Kolla::new(&fleet, &docker);
+    kolla.ok(&["build", "--tag", "t"]);
+    kolla.ok(&["publish", "--tag", "t", "--registry", &registry.address]);
+    fleet.write("services/web/web-api/motd", "changed\n");
+    let run = kolla.ok(&gate(&["--registry", &registry.address, "web-api"]));
+    let image = run.image("web-api");
+    let (size, published) = (image["size"].as_u64(), image["published_size"].as_u64());
+    assert_eq!(size, published, "{run}");
+    assert!(size.is_some() && image["changes"].is_array(), "{run}");
+    let alone = kolla.ok(&gate(&["web-api"]));
+    assert!(alone.image("web-api")["published_size"].is_null());
+    // A registry that is not there is no fault of the change.
+    let run = kolla.run(&gate(&["--registry", "127.0.0.1:1", "web-api"]));
+    run.exits(3).says("--baseline names a file");
+}
