@@ -7,7 +7,8 @@ use crate::bench::busybox;
 use crate::fixtures::{program, rootfs};
 
 /// What stands in a store beside its image layout.
-pub(crate) const BESIDES: [&str; 8] = [
+pub(crate) const BESIDES: [&str; 9] = [
+    "origins",
     "caches",
     "index.lock",
     "layers",
