@@ -53,20 +53,23 @@ pub(super) fn look_up(
     Ok(published.found)
 }
 
-/// What the images of the release that is current upstream were made from. It is for explanations only:
-/// where it cannot be had, less is explained.
+/// What the images of the current releases were made from, where there are such. It is for explanations
+/// only: where it cannot be had, less is explained.
 pub(super) fn inputs(invocation: Invocation<'_>) -> BTreeMap<ImageName, Inputs> {
-    let Some(place) = invocation.settings.places.last() else {
-        return BTreeMap::new();
-    };
-    let Ok(pusher) = registry(place, invocation.environment, ATTEMPTS) else {
-        return BTreeMap::new();
-    };
-    let releases = Releases {
-        pusher: &pusher,
-        place,
-    };
-    releases.inputs().unwrap_or_default()
+    let mut all = BTreeMap::new();
+    for place in &invocation.settings.places {
+        let Ok(pusher) = registry(place, invocation.environment, ATTEMPTS) else {
+            continue;
+        };
+        let releases = Releases {
+            pusher: &pusher,
+            place,
+        };
+        for (image, inputs) in releases.inputs().unwrap_or_default() {
+            all.entry(image).or_insert(inputs);
+        }
+    }
+    all
 }
 
 /// What speaks to the registry of a place, logged in.

@@ -8,12 +8,12 @@ use crate::fixtures::{program, rootfs};
 
 /// What stands in a store beside its image layout.
 pub(crate) const BESIDES: [&str; 9] = [
-    "origins",
     "caches",
     "index.lock",
     "layers",
     "lock",
     "locks",
+    "origins",
     "snapshots",
     "steps",
     "tmp",

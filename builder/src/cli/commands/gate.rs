@@ -208,31 +208,31 @@ fn read_baseline(file: &Path) -> Result<Baselines, Diagnostic> {
     gate::parse_baseline(&Source::new(file, text))
 }
 
-/// What the release that is current upstream has, where a registry is known.
+/// What the first current release has that is found where published images are looked for.
 fn published(settings: &Settings, environment: &Environment) -> Result<Baselines, Diagnostics> {
-    let Some(place) = settings.places.last() else {
-        return Ok(Baselines::new());
-    };
-    let pusher = publish::registry(place, environment)?;
-    let releases = Releases {
-        pusher: &pusher,
-        place,
-    };
-    let Some(release) = releases.current().map_err(|problem| {
-        problem.hint("--baseline names a file to compare with, --local compares with nothing")
-    })?
-    else {
-        return Ok(Baselines::new());
-    };
-    let images = release.images().map(|(image, released)| {
-        let content = released.content.as_ref();
-        let baseline = Baseline {
-            size: content.map(|content| content.size),
-            packages: content.map(|content| content.packages.clone()),
+    for place in &settings.places {
+        let pusher = publish::registry(place, environment)?;
+        let releases = Releases {
+            pusher: &pusher,
+            place,
         };
-        (image, baseline)
-    });
-    Ok(images.collect())
+        let release = releases.current().map_err(|problem| {
+            problem.hint("--baseline names a file to compare with, --local compares with nothing")
+        })?;
+        let Some(release) = release else {
+            continue;
+        };
+        let images = release.images().map(|(image, released)| {
+            let content = released.content.as_ref();
+            let baseline = Baseline {
+                size: content.map(|content| content.size),
+                packages: content.map(|content| content.packages.clone()),
+            };
+            (image, baseline)
+        });
+        return Ok(images.collect());
+    }
+    Ok(Baselines::new())
 }
 
 fn gated(
