@@ -105,6 +105,10 @@ impl Pusher {
         // Who has a manifest has its blobs, or says so when it gets the manifest anew.
         if self.client.has_manifest(image.repository, &digest)? {
             self.remember(image);
+            if image.tags.is_empty() {
+                progress(total, total);
+                return Ok(digest);
+            }
         } else {
             self.blobs(image, content, progress)?;
         }
