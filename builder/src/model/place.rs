@@ -24,7 +24,7 @@ impl Place {
                 registry: Some(Registry::new(registry)?),
                 namespace: Namespace::new(namespace)?,
             }),
-            _ if host(text) => Err(Diagnostic::definition(format!(
+            None if host(text) => Err(Diagnostic::definition(format!(
                 "`{}` names no namespace",
                 text.escape_debug()
             ))
