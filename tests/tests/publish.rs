@@ -129,12 +129,10 @@ fn killed_at_any_moment_it_is_the_old_release_or_can_be_made_the_new() {
         }
         started.signal("KILL");
         started.wait();
-        let moved = proxy.passed().iter().any(|p| moves(&p.request));
         let now = tags(&registry, &fleet);
-        if !moved {
-            // One may have been on its way; then the journal knows.
-            let differ = now.iter().filter(|(image, tag)| before[*image] != **tag);
-            assert!(differ.count() <= 16.min(TINY.len()), "round {round}");
+        let moved = TINY.into_iter().filter(|image| now[image] != before[image]);
+        if (1..TINY.len()).contains(&moved.count()) {
+            kolla.run(&command).exits(2).says("are half moved");
         }
         kolla.ok(&[&command[..], &["--resume"]].concat());
         let after = tags(&registry, &fleet);
@@ -274,8 +272,6 @@ fn releases_are_listed_and_compared() {
     let first = publish(&kolla, &registry.address).exits(0).json();
     fleet.write("services/web/web-api/motd", "changed\n");
     fleet.commit();
-    // The names have seconds in them.
-    std::thread::sleep(std::time::Duration::from_millis(1100));
     let file = kolla.home().join("release.json");
     kolla.ok(&["build", "--local", "--tag", TAG]);
     let output = file.to_str().unwrap();
@@ -342,7 +338,6 @@ fn old_releases_go_and_what_others_name_stays() {
         fleet.write("services/web/web-api/motd", &format!("{round}\n"));
         fleet.commit();
         releases.push(publish(&kolla, &registry.address).exits(0).json());
-        std::thread::sleep(std::time::Duration::from_millis(1100));
     }
     let digest = |round: usize| {
         releases[round]["images"]["web-api"]["digest"]

@@ -289,7 +289,8 @@ impl Work<'_> {
         let now = SystemTime::now();
         let created = humantime::format_rfc3339_seconds(now).to_string();
         let commit = version::commit(&settings.root);
-        let mut release = Release::new(id(&created, &naming.tags), created, commit, &naming.tags);
+        let id = unused(&id(&created, &naming.tags), &self.releases.ids()?);
+        let mut release = Release::new(id, created, commit, &naming.tags);
         release.previous = previous.map(|previous| previous.id);
         for ((built, size), content) in built.iter().zip(sizes).zip(contents) {
             let Some(digest) = digests.get(&built.image) else {
@@ -446,12 +447,26 @@ async fn contents(
     problems.or_ok(contents)
 }
 
+/// The longest tag that there may be, and some room for a number.
+const LONGEST: usize = 120;
+
 /// A name that sorts by age and says what it is: `20261126T001500Z-2025.1`.
 fn id(created: &str, tags: &[Tag]) -> String {
     let time: String = created.chars().filter(|c| !"-:".contains(*c)).collect();
     let tag = tags.first().map(Tag::as_str).unwrap_or_default();
     let mut id = format!("{time}-{tag}");
-    // The longest tag that there may be.
-    id.truncate(128);
+    id.truncate(LONGEST);
     id
+}
+
+/// The same with a number, where a release of this second has it already.
+fn unused(id: &str, there: &[String]) -> String {
+    let numbered = (2..).map(|n| {
+        let number = format!("-{n}");
+        let mut start = id.to_owned();
+        start.truncate(LONGEST - number.len());
+        start + &number
+    });
+    let mut all = std::iter::once(id.to_owned()).chain(numbered);
+    all.find(|id| !there.contains(id)).unwrap_or_default()
 }
