@@ -1,3 +1,4 @@
+use crate::model::secret::masked;
 use crate::model::{Class, Diagnostic};
 use crate::registry;
 
@@ -35,7 +36,7 @@ pub enum Error {
         reason: String,
     },
     /// A step of a Dockerfile failed.
-    #[error("step {number} failed{}: {instruction}", exit_status(*.status))]
+    #[error("step {number} failed{}: {}", exit_status(*.status), masked(.instruction))]
     Step {
         /// From 1; 0 where the engine does not say.
         number: u32,
@@ -224,7 +225,7 @@ impl Error {
         }
         let problem = Diagnostic::new(self.class(), self.to_string()).maybe_hint(self.hint());
         match self {
-            Self::Step { message, .. } if !message.is_empty() => problem.note(message.clone()),
+            Self::Step { message, .. } if !message.is_empty() => problem.note(masked(message)),
             _ => problem,
         }
     }

@@ -2,13 +2,12 @@
 
 use super::baseline::Baseline;
 use super::changes::PackageChange;
-use super::secrets;
 use super::verdict::Finding;
 use crate::catalog::{GatePolicy, ImageDefinition, Movement};
 use crate::dockerfile::Kind;
 use crate::graph::Node;
 use crate::inventory::Inventory;
-use crate::model::Location;
+use crate::model::{Location, secret};
 use crate::oci::spec::ImageConfig;
 
 /// What checks look at.
@@ -184,7 +183,7 @@ impl Subject<'_> {
         }
         let config = &self.config.config;
         for (name, value) in config.env.iter().filter_map(|e| e.split_once('=')) {
-            if secrets::is_secret(name, value) {
+            if secret::is_secret(name, value) {
                 let place = self.place(|kind| match kind {
                     Kind::Env(pairs) => pairs.iter().any(|pair| pair.name.text == name),
                     _ => false,
@@ -197,7 +196,7 @@ impl Subject<'_> {
             }
         }
         for (name, value) in &config.labels {
-            if secrets::is_secret(name, value) {
+            if secret::is_secret(name, value) {
                 tell(
                     name,
                     format!("the label {name} holds what looks like a secret"),
@@ -206,7 +205,7 @@ impl Subject<'_> {
             }
         }
         for (name, value) in self.definition().args() {
-            if secrets::is_secret(name, value) {
+            if secret::is_secret(name, value) {
                 let message = format!("the build argument {name} holds what looks like a secret");
                 tell(name, message, None);
             }
@@ -219,7 +218,7 @@ impl Subject<'_> {
                 for argument in arguments {
                     let name = argument.name.text.as_str();
                     let default = argument.default.as_ref().map(|d| d.text.as_str());
-                    if default.is_some_and(|value| secrets::is_secret(name, value)) {
+                    if default.is_some_and(|value| secret::is_secret(name, value)) {
                         let message =
                             format!("the build argument {name} holds what looks like a secret");
                         tell(name, message, None);
@@ -233,7 +232,7 @@ impl Subject<'_> {
             .iter()
             .filter_map(|h| h.created_by.as_deref())
         {
-            for name in secrets::assigned(command) {
+            for name in secret::assigned(command) {
                 // What is in the settings was told above.
                 let known = config
                     .env
@@ -244,7 +243,7 @@ impl Subject<'_> {
                     tell(name, message, None);
                 }
             }
-            if secrets::holds_secret(command) && secrets::assigned(command).is_empty() {
+            if secret::holds_secret(command) && secret::assigned(command).is_empty() {
                 tell(
                     "history",
                     "the history holds what looks like a secret".to_owned(),

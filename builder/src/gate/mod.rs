@@ -7,7 +7,6 @@ mod baseline;
 mod changes;
 mod checks;
 mod flakes;
-mod secrets;
 mod smoke;
 mod verdict;
 

@@ -10,6 +10,7 @@ mod nearest;
 mod place;
 mod platform;
 mod reference;
+pub mod secret;
 mod source;
 
 pub use diagnostic::{Class, Diagnostic, Diagnostics};

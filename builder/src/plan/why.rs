@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::Inputs;
+use crate::model::secret::masked;
 
 /// One input that differs between two builds of an image.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -184,7 +185,8 @@ fn first_line(before: &str, after: &str) -> Option<Change> {
     let old: Vec<String> = before.lines().map(plain).collect();
     let new: Vec<String> = after.lines().map(plain).collect();
     let at = (0..old.len().max(new.len())).find(|i| old.get(*i) != new.get(*i))?;
-    let owned = |line: Option<&String>| line.map(|l| l.trim().to_owned());
+    // It goes into logs and reports.
+    let owned = |line: Option<&String>| line.map(|l| masked(l.trim()));
     let (mut was, mut is) = (owned(old.get(at)), owned(new.get(at)));
     if new.len() > old.len() && new[at + new.len() - old.len()..] == old[at..] {
         was = None;

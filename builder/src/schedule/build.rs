@@ -11,6 +11,7 @@ use crate::context::{Assembly, Fetcher};
 use crate::engine::{BuildEvent, BuildRequest, Engine};
 use crate::event::{Activity, Ending, Event, Sink};
 use crate::graph::ImageGraph;
+use crate::model::secret::masked;
 use crate::model::{Diagnostic, Fingerprint, ImageId, ImageName, Platform, Reference};
 use crate::plan::{
     Action, FINGERPRINT_LABEL, Fingerprinted, IMAGE_LABEL, Plan, PlannedImage, Reason, Records,
@@ -261,7 +262,7 @@ impl Builder<'_> {
                 image: image.clone(),
                 number,
                 total,
-                instruction: self.by_name(image, instruction),
+                instruction: masked(&self.by_name(image, instruction)),
             },
             BuildEvent::Log(line) => Event::Log {
                 image: image.clone(),

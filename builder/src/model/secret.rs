@@ -29,7 +29,7 @@ static ASSIGNED: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r#"([A-Za-z_][A-Za-z0-9_]*)=("[^"]*"|'[^']*'|[^\s;&|]*)"#).ok());
 
 /// Whether this variable or label holds a secret: by its name, and by its value.
-pub(super) fn is_secret(name: &str, value: &str) -> bool {
+pub fn is_secret(name: &str, value: &str) -> bool {
     let value = value.trim_matches(['"', '\'']);
     // What refers to something else is no secret itself: a variable, a file, a switch.
     let refers = value.is_empty()
@@ -43,12 +43,12 @@ pub(super) fn is_secret(name: &str, value: &str) -> bool {
 }
 
 /// Whether a text holds what looks like a secret wherever it stands.
-pub(super) fn holds_secret(text: &str) -> bool {
+pub fn holds_secret(text: &str) -> bool {
     VALUES.as_ref().is_some_and(|values| values.is_match(text))
 }
 
 /// The names of the variables that a command of the history gives a secret to.
-pub(super) fn assigned(command: &str) -> Vec<&str> {
+pub fn assigned(command: &str) -> Vec<&str> {
     let Some(assigned) = ASSIGNED.as_ref() else {
         return Vec::new();
     };
@@ -61,6 +61,35 @@ pub(super) fn assigned(command: &str) -> Vec<&str> {
     found.sort_unstable();
     found.dedup();
     found
+}
+
+/// `ENV NAME value`, the form of a Dockerfile without `=`.
+static OLD_FORM: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?i)^(\s*ENV\s+)([A-Za-z_][A-Za-z0-9_]*)\s+(\S.*)$").ok());
+
+/// A line of a Dockerfile, or a command, as it may be shown: `***` in the place of what looks like a
+/// secret.
+pub fn masked(text: &str) -> String {
+    use regex::Captures;
+    let mut shown = text.to_owned();
+    if let Some(old) = OLD_FORM.as_ref() {
+        let hide = |c: &Captures<'_>| match is_secret(&c[2], &c[3]) {
+            true => format!("{}{} ***", &c[1], &c[2]),
+            false => c[0].to_owned(),
+        };
+        shown = old.replace(&shown, hide).into_owned();
+    }
+    if let Some(assigned) = ASSIGNED.as_ref() {
+        let hide = |c: &Captures<'_>| match is_secret(&c[1], &c[2]) {
+            true => format!("{}=***", &c[1]),
+            false => c[0].to_owned(),
+        };
+        shown = assigned.replace_all(&shown, hide).into_owned();
+    }
+    match VALUES.as_ref() {
+        Some(values) => values.replace_all(&shown, "***").into_owned(),
+        None => shown,
+    }
 }
 
 #[cfg(test)]
@@ -83,6 +112,20 @@ mod tests {
             ("X", "AKIAIOSFODNN7EXAMPLE", true),
         ] {
             assert_eq!(is_secret(name, value), expected, "{name}={value}");
+        }
+    }
+
+    #[test]
+    fn a_line_is_shown_without_its_secrets() {
+        for (line, shown) in [
+            ("ENV DB_PASSWORD=hunter2 A=b", "ENV DB_PASSWORD=*** A=b"),
+            ("ENV DB_PASSWORD hunter2 and more", "ENV DB_PASSWORD ***"),
+            ("ARG API_TOKEN='a b'", "ARG API_TOKEN=***"),
+            ("RUN get https://u:p4ss@host/x", "RUN get ***host/x"),
+            ("ENV PATH=/bin:/sbin", "ENV PATH=/bin:/sbin"),
+            ("EXPOSE 5000", "EXPOSE 5000"),
+        ] {
+            assert_eq!(masked(line), shown);
         }
     }
 
