@@ -163,6 +163,11 @@ fn run(cli: &Cli, environment: &Environment, console: &Console) -> Result<Ending
             .map(|()| Ending::Good);
     }
     let settings = Settings::resolve(&cli.global, environment)?;
+    let invocation = Invocation {
+        settings: &settings,
+        environment,
+        console,
+    };
     match &cli.command {
         Command::Completions { .. } => Ok(Ending::Good),
         Command::Config(args) => commands::config::run(args, &settings, console),
@@ -181,47 +186,21 @@ fn run(cli: &Cli, environment: &Environment, console: &Console) -> Result<Ending
         Command::Render(args) => {
             in_runtime(commands::render::run(args, &settings, environment, console))
         }
-        Command::Plan(args) => {
-            in_runtime(commands::plan::run(args, &settings, environment, console))
-        }
-        Command::Build(args) => {
-            in_runtime(commands::build::run(args, &settings, environment, console))
-        }
-        Command::Push(args) => {
-            in_runtime(commands::push::run(args, &settings, environment, console))
-        }
-        Command::Publish(args) => in_runtime(commands::publish::run(
-            args,
-            &settings,
-            environment,
-            console,
-        )),
+        Command::Plan(args) => in_runtime(commands::plan::run(args, invocation)),
+        Command::Build(args) => in_runtime(commands::build::run(args, invocation)),
+        Command::Push(args) => in_runtime(commands::push::run(args, invocation)),
+        Command::Publish(args) => in_runtime(commands::publish::run(args, invocation)),
         Command::Rollback(args) => commands::rollback::run(args, &settings, environment, console),
         Command::Prune(args) => commands::prune::run(args, &settings, environment, console),
         Command::Releases(args) => commands::releases::run(args, &settings, environment, console),
-        Command::Test(args) => {
-            in_runtime(commands::test::run(args, &settings, environment, console))
-        }
-        Command::Gate(args) => in_runtime(commands::gate::run(
-            args,
-            &cli.global,
-            &settings,
-            environment,
-            console,
-        )),
-        Command::Export(args) => {
-            in_runtime(commands::export::run(args, &settings, environment, console))
-        }
-        Command::ExportPlan(args) => in_runtime(commands::export_plan::run(
-            args,
-            &settings,
-            environment,
-            console,
-        )),
+        Command::Test(args) => in_runtime(commands::test::run(args, invocation)),
+        Command::Gate(args) => in_runtime(commands::gate::run(args, &cli.global, invocation)),
+        Command::Export(args) => in_runtime(commands::export::run(args, invocation)),
+        Command::ExportPlan(args) => in_runtime(commands::export_plan::run(args, invocation)),
         Command::Search(args) => {
             in_runtime(commands::search::run(args, &settings, environment, console))
         }
-        Command::Run(args) => in_runtime(commands::run::run(args, &settings, environment, console)),
+        Command::Run(args) => in_runtime(commands::run::run(args, invocation)),
         Command::Clean(args) => {
             in_runtime(commands::clean::run(args, &settings, environment, console))
         }

@@ -11,7 +11,7 @@ use super::super::page::Page;
 use super::super::progress;
 use super::super::settings::Settings;
 use super::super::timing::Timing;
-use super::super::{Ending, Environment, Invocation};
+use super::super::{Ending, Invocation};
 use super::session::{self, Session};
 use crate::event::{Activity, Sink, Tee};
 use crate::graph::{Selection, SelectionOptions};
@@ -23,16 +23,14 @@ use crate::schedule::{BuildOptions, Builder, Built, Outcome};
 
 pub(in super::super) async fn run(
     args: &BuildArgs,
-    settings: &Settings,
-    environment: &Environment,
-    console: &Console,
+    invocation: Invocation<'_>,
 ) -> Result<Ending, Diagnostics> {
-    let begun = Instant::now();
-    let invocation = Invocation {
+    let Invocation {
         settings,
         environment,
         console,
-    };
+    } = invocation;
+    let begun = Instant::now();
     let fleet = fleet::load(settings)?;
     let options = SelectionOptions {
         no_parents: args.selection.no_parents,

@@ -1,11 +1,9 @@
 use std::path::PathBuf;
 
 use super::super::args::ExportArgs;
-use super::super::console::Console;
 use super::super::engine;
 use super::super::fleet::{self, Naming};
-use super::super::settings::Settings;
-use super::super::{Ending, Environment, Invocation};
+use super::super::{Ending, Invocation};
 use super::session::Session;
 use crate::engine::Destination;
 use crate::model::{Diagnostic, Diagnostics};
@@ -18,16 +16,14 @@ enum To {
 
 pub(in super::super) async fn run(
     args: &ExportArgs,
-    settings: &Settings,
-    environment: &Environment,
-    console: &Console,
+    invocation: Invocation<'_>,
 ) -> Result<Ending, Diagnostics> {
-    let to = parse(&args.to)?;
-    let invocation = Invocation {
+    let Invocation {
         settings,
         environment,
         console,
-    };
+    } = invocation;
+    let to = parse(&args.to)?;
     let fleet = fleet::load(settings)?;
     let selection = fleet::select(&fleet.graph, &args.patterns)?;
     let naming = Naming::new(settings)?;

@@ -2,10 +2,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use super::super::args::{ExportPlanArgs, PlanFormat, TagsFor};
-use super::super::console::Console;
 use super::super::fleet::{self, Fleet, Naming};
 use super::super::settings::Settings;
-use super::super::{Ending, Environment, Invocation, published};
+use super::super::{Ending, Invocation, published};
 use super::render::write_contexts;
 use super::session::Session;
 use crate::graph::{Selection, SelectionOptions};
@@ -19,15 +18,13 @@ const CONTEXTS: &str = "contexts";
 
 pub(in super::super) async fn run(
     args: &ExportPlanArgs,
-    settings: &Settings,
-    environment: &Environment,
-    console: &Console,
+    invocation: Invocation<'_>,
 ) -> Result<Ending, Diagnostics> {
-    let invocation = Invocation {
+    let Invocation {
         settings,
         environment,
         console,
-    };
+    } = invocation;
     let fleet = fleet::load(settings)?;
     let options = SelectionOptions {
         no_parents: args.selection.no_parents,

@@ -27,10 +27,13 @@ use crate::schedule::{BuildOptions, Builder, Built, Outcome};
 pub(in super::super) async fn run(
     args: &GateArgs,
     global: &GlobalArgs,
-    settings: &Settings,
-    environment: &Environment,
-    console: &Console,
+    invocation: Invocation<'_>,
 ) -> Result<Ending, Diagnostics> {
+    let Invocation {
+        settings,
+        environment,
+        console,
+    } = invocation;
     let begun = Instant::now();
     let baselines = match &args.baseline {
         Some(file) => read_baseline(file)?,
@@ -51,11 +54,6 @@ pub(in super::super) async fn run(
     } = chosen;
     let naming = Naming::new(settings)?;
     let session = Session::open(settings, environment).await?;
-    let invocation = Invocation {
-        settings,
-        environment,
-        console,
-    };
     let plan = session.plan(&fleet, &selection, false, invocation).await?;
     let logs = Logs::new(settings.cache_dir()?, SystemTime::now());
     let timing = Timing::default();

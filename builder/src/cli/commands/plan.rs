@@ -1,8 +1,6 @@
 use super::super::args::{PlanArgs, TableFormat};
-use super::super::console::Console;
 use super::super::fleet::{self, Naming};
-use super::super::settings::Settings;
-use super::super::{Ending, Environment, Invocation};
+use super::super::{Ending, Invocation};
 use super::session::Session;
 use crate::graph::{Selection, SelectionOptions};
 use crate::model::Diagnostics;
@@ -10,15 +8,13 @@ use crate::report;
 
 pub(in super::super) async fn run(
     args: &PlanArgs,
-    settings: &Settings,
-    environment: &Environment,
-    console: &Console,
+    invocation: Invocation<'_>,
 ) -> Result<Ending, Diagnostics> {
-    let invocation = Invocation {
+    let Invocation {
         settings,
         environment,
         console,
-    };
+    } = invocation;
     let fleet = fleet::load(settings)?;
     let options = SelectionOptions {
         no_parents: args.selection.no_parents,

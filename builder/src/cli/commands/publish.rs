@@ -26,16 +26,14 @@ use crate::schedule::{self, Job, Outcome};
 
 pub(in super::super) async fn run(
     args: &PublishArgs,
-    settings: &Settings,
-    environment: &Environment,
-    console: &Console,
+    invocation: Invocation<'_>,
 ) -> Result<Ending, Diagnostics> {
-    let begun = Instant::now();
-    let invocation = Invocation {
+    let Invocation {
         settings,
         environment,
         console,
-    };
+    } = invocation;
+    let begun = Instant::now();
     let place = target(settings)?;
     let journal = Journal::open(&settings.cache_dir()?.join("publish"), &place)?;
     let unfinished = journal.unfinished()?;

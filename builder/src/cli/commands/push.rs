@@ -1,10 +1,8 @@
 use std::time::Instant;
 
 use super::super::args::PushArgs;
-use super::super::console::Console;
 use super::super::fleet::{self, Naming};
-use super::super::settings::Settings;
-use super::super::{Ending, Environment, Invocation};
+use super::super::{Ending, Invocation};
 use super::build;
 use super::session::{self, Session};
 use crate::event::Tee;
@@ -14,16 +12,14 @@ use crate::report::{ImageReport, Status, Summary};
 
 pub(in super::super) async fn run(
     args: &PushArgs,
-    settings: &Settings,
-    environment: &Environment,
-    console: &Console,
+    invocation: Invocation<'_>,
 ) -> Result<Ending, Diagnostics> {
-    let begun = Instant::now();
-    let invocation = Invocation {
+    let Invocation {
         settings,
         environment,
         console,
-    };
+    } = invocation;
+    let begun = Instant::now();
     let fleet = fleet::load(settings)?;
     let selection = fleet::select(&fleet.graph, &args.patterns.patterns)?;
     let naming = Naming::new(settings)?;

@@ -1,23 +1,19 @@
 use super::super::args::RunArgs;
-use super::super::console::Console;
 use super::super::fleet;
-use super::super::settings::Settings;
-use super::super::{Ending, Environment, Invocation};
+use super::super::{Ending, Invocation};
 use super::session::{self, Session};
 use crate::engine::RunRequest;
 use crate::model::{Diagnostic, Diagnostics};
 
 pub(in super::super) async fn run(
     args: &RunArgs,
-    settings: &Settings,
-    environment: &Environment,
-    console: &Console,
+    invocation: Invocation<'_>,
 ) -> Result<Ending, Diagnostics> {
-    let invocation = Invocation {
+    let Invocation {
         settings,
         environment,
         console,
-    };
+    } = invocation;
     let fleet = fleet::load(settings)?;
     let selection = fleet::select(&fleet.graph, std::slice::from_ref(&args.image))?;
     let session = Session::open(settings, environment).await?;

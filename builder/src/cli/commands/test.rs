@@ -2,12 +2,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::super::args::TestArgs;
-use super::super::console::Console;
 use super::super::fleet;
 use super::super::progress;
-use super::super::settings::Settings;
 use super::super::timing::Timing;
-use super::super::{Ending, Environment, Invocation, diagnostics};
+use super::super::{Ending, Invocation, diagnostics};
 use super::build;
 use super::session::{self, BuiltImage, Session};
 use crate::engine::Engine;
@@ -19,16 +17,14 @@ use crate::schedule::{self, Job, Outcome};
 
 pub(in super::super) async fn run(
     args: &TestArgs,
-    settings: &Settings,
-    environment: &Environment,
-    console: &Console,
+    invocation: Invocation<'_>,
 ) -> Result<Ending, Diagnostics> {
-    let begun = Instant::now();
-    let invocation = Invocation {
+    let Invocation {
         settings,
         environment,
         console,
-    };
+    } = invocation;
+    let begun = Instant::now();
     let fleet = fleet::load(settings)?;
     let selection = fleet::select(&fleet.graph, &args.patterns.patterns)?;
     let session = Session::open(settings, environment).await?;
