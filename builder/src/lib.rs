@@ -18,6 +18,7 @@ pub mod debian;
 pub mod cargo;
 pub mod dockerfile;
 pub mod catalog;
+pub mod pins;
 pub mod render;
 pub mod graph;
 pub mod context;

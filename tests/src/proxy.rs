@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -26,6 +27,7 @@ pub struct Proxy {
     pub address: String,
     failed: Arc<Mutex<Vec<String>>>,
     passed: Arc<Mutex<Vec<Passed>>>,
+    bytes: Arc<AtomicUsize>,
 }
 
 /// A request that was passed on.
@@ -55,10 +57,13 @@ impl Proxy {
         let passed = Arc::new(Mutex::new(Vec::new()));
         let (registry, fault, seen) = (registry.to_owned(), Arc::new(fault), Arc::clone(&failed));
         let all_passed = Arc::clone(&passed);
+        let bytes = Arc::new(AtomicUsize::new(0));
+        let all_bytes = Arc::clone(&bytes);
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 let (registry, fault) = (registry.clone(), Arc::clone(&fault));
                 let (seen, passed) = (Arc::clone(&seen), Arc::clone(&all_passed));
+                let bytes = Arc::clone(&all_bytes);
                 thread::spawn(move || {
                     let choose = |request: &str| {
                         let mut seen = seen.lock().unwrap();
@@ -70,7 +75,7 @@ impl Proxy {
                     };
                     let note = |request| passed.lock().unwrap().push(request);
                     // A connection that breaks is what this is for.
-                    let _ = serve(client, &registry, &choose, &note);
+                    let _ = serve(client, &registry, &choose, &note, &bytes);
                 });
             }
         });
@@ -78,7 +83,13 @@ impl Proxy {
             address,
             failed,
             passed,
+            bytes,
         }
+    }
+
+    /// Bytes of bodies that were passed on so far, those of requests that are under way too.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// The requests that were passed on, whole or cut, in order of their ends.
@@ -89,6 +100,7 @@ impl Proxy {
     /// Forgets what was passed on so far.
     pub fn forget(&self) {
         self.passed.lock().unwrap().clear();
+        self.bytes.store(0, Ordering::Relaxed);
     }
 
     /// The requests that were failed, in order.
@@ -103,6 +115,7 @@ fn serve(
     registry: &str,
     fault: &dyn Fn(&str) -> Fault,
     note: &dyn Fn(Passed),
+    bytes: &AtomicUsize,
 ) -> std::io::Result<()> {
     let mut head = Vec::new();
     let mut byte = [0];
@@ -144,13 +157,14 @@ fn serve(
     let mut sent = 0;
     let mut buffer = [0; 16 * 1024];
     while sent < limit {
-        let count = client.read(&mut buffer)?;
-        if count == 0 {
-            break;
-        }
-        let count = count.min(limit - sent);
+        let count = match client.read(&mut buffer) {
+            // A client that is killed leaves what it sent.
+            Ok(0) | Err(_) => break,
+            Ok(count) => count.min(limit - sent),
+        };
         server.write_all(&buffer[..count])?;
         sent += count;
+        bytes.fetch_add(count, Ordering::Relaxed);
     }
     note(Passed {
         request,
@@ -159,6 +173,9 @@ fn serve(
     if sent >= limit {
         let _ = server.shutdown(Shutdown::Both);
         let _ = client.shutdown(Shutdown::Both);
+    } else {
+        // Nothing more comes, and a registry that waits for more is to know.
+        let _ = server.shutdown(Shutdown::Write);
     }
     let _ = answering.join();
     Ok(())

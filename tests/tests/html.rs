@@ -277,6 +277,64 @@ fn it_is_printed_without_what_only_a_screen_needs() {
 }
 
 #[test]
+fn what_the_gate_found_is_with_each_image() {
+    let Some(browser) = Browser::start(false) else {
+        return;
+    };
+    let fleet = Fleet::tiny();
+    let large = "<b>large</b>";
+    fleet.append(
+        "kolla.toml",
+        "\n[gate]\noff = [\"user\"]\nmax_size = \"200M\"\n",
+    );
+    let limit = |image: &str| format!("\n[images.{image}.gate]\nmax_size = \"10k\"\n");
+    fleet.append("services/web/service.toml", &limit("web-base"));
+    fleet.append("services/plain/service.toml", &limit("plain"));
+    fleet.append(
+        "services/plain/service.toml",
+        &format!(
+            "[[images.plain.gate.waivers]]\ncheck = \"size\"\nreason = \"{large}\"\nuntil = \"2999-01-01\"\n"
+        ),
+    );
+    let page = fleet.path("gate.html");
+    let kolla = Kolla::without_engine(&fleet).with("KOLLA_ENGINE", "native");
+    let arguments = ["gate", "--html", page.to_str().unwrap()];
+    kolla.run(&arguments).exits(1);
+    browser.open(&page);
+    let failure = browser.script("return document.querySelector('#failures').innerText");
+    assert!(failure.as_str().unwrap().contains("size: its files have"));
+    let told = |image: &str| {
+        let text = browser.script(&format!(
+            "const all = [...document.querySelectorAll('#details article')];
+             const one = all.find((a) => a.getAttribute('aria-label') == '{image}');
+             return [...one.querySelectorAll('.checks tr')].map((row) => row.textContent).join('\\n')"
+        ));
+        text.as_str().unwrap().to_owned()
+    };
+    let line = |image: &str, check: &str| {
+        let all = told(image);
+        let found = all.lines().find(|line| line.contains(check));
+        found
+            .unwrap_or_else(|| panic!("no {check} in {all:?}"))
+            .to_owned()
+    };
+    assert!(line("base", "size").starts_with("passed"));
+    let refused = line("web-base", "size");
+    assert!(
+        refused.starts_with("failed") && refused.contains("its files have"),
+        "{refused}"
+    );
+    let waived = line("plain", "size");
+    assert!(waived.starts_with("waived"), "{waived}");
+    // As a text, not as what it says.
+    assert!(
+        waived.contains(&format!("waived until 2999-01-01: {large}")),
+        "{waived}"
+    );
+    assert_eq!(browser.console(), Vec::<serde_json::Value>::new());
+}
+
+#[test]
 fn a_file_that_cannot_be_written_is_found_before_anything_is_built() {
     if kolla_tests::setting("KOLLA_TEST_BUSYBOX").is_none() {
         return;

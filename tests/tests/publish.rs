@@ -1,6 +1,7 @@
 //! Releases: tags move last, all or none, and back.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -9,6 +10,8 @@ use kolla_tests::proxy::{Fault, Passed, Proxy};
 use kolla_tests::{Docker, Fleet, Kolla, Registry};
 
 const TAG: &str = "stable";
+/// Bytes of a large file.
+const BLOB: u64 = 48 << 20;
 
 /// A machine with a store of its own.
 fn machine(fleet: &Fleet) -> Kolla {
@@ -43,11 +46,6 @@ fn publish(kolla: &Kolla, registry: &str) -> kolla_tests::Run {
         "--format",
         "json",
     ])
-}
-
-fn bytes(proxy: &Proxy) -> usize {
-    let passed = proxy.passed().into_iter();
-    passed.map(|p| p.bytes).sum()
 }
 
 /// Whether a request moves a tag that people use.
@@ -113,7 +111,7 @@ fn killed_at_any_moment_it_is_the_old_release_or_can_be_made_the_new() {
     change(&fleet, 0);
     proxy.forget();
     publish(&kolla, &proxy.address).exits(0);
-    let (requests, clean) = (proxy.passed().len(), bytes(&proxy));
+    let (requests, clean) = (proxy.passed().len(), proxy.bytes());
     let rounds = 20;
     let mut all = 0;
     for round in 0..rounds {
@@ -139,7 +137,7 @@ fn killed_at_any_moment_it_is_the_old_release_or_can_be_made_the_new() {
         for image in TINY {
             assert_ne!(after[image], before[image], "{image} in round {round}");
         }
-        all += bytes(&proxy);
+        all += proxy.bytes();
         kolla.ok(&["rollback", "--registry", &proxy.address]);
         assert_eq!(tags(&registry, &fleet), before, "round {round}");
         // And on, so that the next round has another release before it.
@@ -151,6 +149,46 @@ fn killed_at_any_moment_it_is_the_old_release_or_can_be_made_the_new() {
         all <= limit,
         "{all} bytes were sent, and {limit} may have been"
     );
+}
+
+#[test]
+fn killed_in_the_middle_of_a_blob_it_sends_that_blob_alone_again() {
+    let Some(registry) = Registry::plain() else {
+        return;
+    };
+    let fleet = Fleet::tiny();
+    let kolla = machine(&fleet);
+    let proxy = Proxy::watching(&registry.address);
+    publish(&kolla, &proxy.address).exits(0);
+    let command = ["publish", "--registry", &proxy.address, "--tag", TAG];
+    let dockerfile = "services/web/web-api/Dockerfile.tera";
+    fleet.edit(dockerfile, "COPY motd /etc/motd", "COPY motd blob /etc/");
+    for quarter in 1..4 {
+        // Nothing that can be compressed.
+        let blob = fleet.path("services/web/web-api/blob");
+        let mut noise = std::fs::File::open("/dev/urandom").unwrap().take(BLOB);
+        std::io::copy(&mut noise, &mut std::fs::File::create(&blob).unwrap()).unwrap();
+        fleet.write("services/web/web-api/motd", &format!("{quarter}\n"));
+        let before = tags(&registry, &fleet);
+        kolla.ok(&["build", "--local", "--tag", TAG]);
+        proxy.forget();
+        let mut started = kolla.start(&command);
+        let moment = usize::try_from(BLOB * quarter / 4).unwrap();
+        while started.is_running() && proxy.bytes() < moment {
+            std::thread::sleep(std::time::Duration::from_micros(200));
+        }
+        started.signal("KILL");
+        started.wait();
+        assert_eq!(tags(&registry, &fleet), before, "in quarter {quarter}");
+        // Docker's registry 2 forgets an upload that was cut.
+        let lost = proxy.bytes() as u64;
+        kolla.ok(&command);
+        assert_ne!(tags(&registry, &fleet)["web-api"], before["web-api"]);
+        let (all, limit) = (proxy.bytes() as u64 - lost, BLOB * 11 / 10);
+        assert!(all <= limit, "{all} bytes of {limit} in quarter {quarter}");
+        let uploads = kolla.cache().join("uploads");
+        assert_eq!(std::fs::read_dir(uploads).unwrap().count(), 0);
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What is valid in a `bootstrap` table.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -54,6 +55,7 @@ pub(super) fn bootstrap(
         keyring: keyring
             .map(|path| key_file(path, source, service_folder))
             .transpose()?,
+        pinned: BTreeMap::new(),
     })
 }
 

@@ -201,6 +201,10 @@ pub struct Bootstrap {
     /// The keys to trust in place of Debian's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keyring: Option<KeyFile>,
+    /// The digest of the InRelease of each suite of the archive, where the fleet pins them. No definition
+    /// says this: it comes from `kolla.lock` when the image's context is put together.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub pinned: BTreeMap<String, Digest>,
 }
 
 /// A file of OpenPGP public keys. As an input of the fingerprint it is its digest.

@@ -62,6 +62,9 @@ pub(super) struct GlobalArgs {
     /// The distribution's archive to bootstrap from [default: that of this machine's apt]
     #[arg(long, global = true, value_name = "URL", help_heading = "Fleet")]
     pub(super) mirror: Option<String>,
+    /// Refuse what kolla.lock does not pin, and an archive that is not as it pins it
+    #[arg(long, global = true, help_heading = "Fleet")]
+    pub(super) locked: bool,
     /// What to build for [default: this machine]
     #[arg(long, global = true, value_name = "PLATFORM", help_heading = "Fleet")]
     pub(super) platform: Option<String>,
@@ -199,6 +202,15 @@ pub(super) enum Command {
     #[command(after_help = "Example:
   kolla render keystone -o /tmp/out && less /tmp/out/keystone/Dockerfile")]
     Render(RenderArgs),
+    /// Pin what the network could change under the images: archives, and images from outside
+    #[command(after_help = "Examples:
+  kolla lock                           pin what is not pinned yet
+  kolla lock --update                  move all on to what the network has now
+  kolla lock --update 'trixie-*'       these suites alone
+  kolla build --locked                 build only from what is pinned
+
+It writes kolla.lock, which is to be committed, and prints what moved.")]
+    Lock(LockArgs),
     /// Find every mistake that can be found without an engine
     #[command(after_help = "Example:
   kolla check && git commit")]
@@ -302,6 +314,16 @@ It ends with the container's exit status.")]
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LockArgs {
+    /// Move on what is pinned already: suites and images whose names match, or all
+    #[arg(long, value_name = "PATTERN", num_args = 0..)]
+    pub(super) update: Option<Vec<String>>,
+    /// The form of what moved
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(super) format: TableFormat,
 }
 
 #[derive(Debug, Args)]

@@ -107,6 +107,17 @@ pub(super) fn registry_options(environment: &Environment) -> Result<registry::Op
     })
 }
 
+/// The same for sending images.
+pub(super) fn noting_uploads(
+    settings: &Settings,
+    environment: &Environment,
+) -> Result<registry::Options, Diagnostic> {
+    Ok(registry::Options {
+        uploads: Some(settings.cache_dir()?.join("uploads")),
+        ..registry_options(environment)?
+    })
+}
+
 fn native(settings: &Settings, environment: &Environment) -> Result<Native, Diagnostic> {
     if rootless::is_needed() {
         match rootless::begin_anew(&environment.arguments)? {}
@@ -129,7 +140,7 @@ fn native(settings: &Settings, environment: &Environment) -> Result<Native, Diag
         resolv_conf: std::fs::read_to_string(RESOLV_CONF).unwrap_or_default(),
         proxies: proxies.collect(),
         secrets: settings.secrets.clone(),
-        registry: registry_options(environment)?,
+        registry: noting_uploads(settings, environment)?,
         keychain: std::sync::Arc::new(DockerKeychain::new(environment)),
     })
     .map_err(|e| e.diagnostic())

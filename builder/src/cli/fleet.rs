@@ -9,11 +9,13 @@ use crate::catalog::Catalog;
 use crate::context::Assembly;
 use crate::graph::{ImageGraph, Selection};
 use crate::model::{Diagnostic, Diagnostics, ImageName, Location, Reference, Source, Tag};
+use crate::pins::{self, Pins};
 use crate::plan::{self, Fingerprinted};
 use crate::render;
 
 /// A fleet, rendered, parsed and validated.
 pub(super) struct Fleet {
+    pub(super) pins: Pins,
     pub(super) graph: ImageGraph,
     pub(super) assemblies: BTreeMap<ImageName, Assembly>,
     pub(super) fingerprints: BTreeMap<ImageName, Fingerprinted>,
@@ -21,6 +23,10 @@ pub(super) struct Fleet {
 
 /// Reads and renders the fleet and orders it.
 pub(super) fn graph(settings: &Settings) -> Result<ImageGraph, Diagnostics> {
+    graph_pinned(settings, &pins(settings)?)
+}
+
+fn graph_pinned(settings: &Settings, pins: &Pins) -> Result<ImageGraph, Diagnostics> {
     let catalog = Catalog::load(&settings.root, &settings.custom)?;
     let options = render::Options {
         overrides: overrides(settings)?,
@@ -28,16 +34,44 @@ pub(super) fn graph(settings: &Settings) -> Result<ImageGraph, Diagnostics> {
         platform: settings.platform.clone(),
     };
     let rendered = render::render(&catalog, &options)?;
-    ImageGraph::new(rendered, &settings.release_namespace, &settings.platform)
+    let graph = ImageGraph::new(
+        rendered,
+        &settings.release_namespace,
+        &settings.platform,
+        pins,
+    )?;
+    if settings.locked {
+        graph.needs().covered_by(pins)?;
+    }
+    Ok(graph)
+}
+
+/// What kolla.lock says, where there is one.
+fn pins(settings: &Settings) -> Result<Pins, Diagnostics> {
+    match pins::read(&settings.root)? {
+        Some(pins) => Ok(pins),
+        None if settings.locked => Err(Diagnostic::definition(format!(
+            "--locked needs {}, and there is none",
+            settings.root.join(pins::FILE).display()
+        ))
+        .hint("run `kolla lock`, and commit the file that it writes")
+        .into()),
+        None => Ok(Pins::default()),
+    }
 }
 
 /// All of it: what [`graph`] gives, the files of every context, and the fingerprints.
 pub(super) fn load(settings: &Settings) -> Result<Fleet, Diagnostics> {
-    let graph = graph(settings)?;
+    load_pinned(settings, pins(settings)?)
+}
+
+/// The same with other pins than those of kolla.lock.
+pub(super) fn load_pinned(settings: &Settings, pins: Pins) -> Result<Fleet, Diagnostics> {
+    let graph = graph_pinned(settings, &pins)?;
     let nodes: Vec<_> = graph.nodes().collect();
     let assembled: Vec<_> = nodes
         .par_iter()
-        .map(|node| (node.image().clone(), Assembly::new(node)))
+        .map(|node| (node.image().clone(), Assembly::new(node, &pins)))
         .collect();
     let mut problems = Diagnostics::default();
     let mut assemblies = BTreeMap::new();
@@ -51,6 +85,7 @@ pub(super) fn load(settings: &Settings) -> Result<Fleet, Diagnostics> {
     }
     let fingerprints = plan::fingerprints(&graph, &assemblies, &settings.platform);
     Ok(Fleet {
+        pins,
         graph,
         assemblies,
         fingerprints,

@@ -12,10 +12,12 @@ mod fleet;
 mod git;
 mod keychain;
 mod keys;
-mod lock;
+mod cache_lock;
 mod logs;
 mod mirrors;
+mod network;
 mod page;
+mod places;
 mod progress;
 mod published;
 mod rootless;
@@ -173,6 +175,7 @@ fn run(cli: &Cli, environment: &Environment, console: &Console) -> Result<Ending
         Command::Config(args) => commands::config::run(args, &settings, console),
         Command::Keygen(args) => commands::keygen::run(args, environment, console),
         Command::Verify(args) => commands::verify::run(args, &settings, environment, console),
+        Command::Lock(args) => commands::lock::run(args, invocation),
         Command::Check => commands::check::run(&settings, console),
         Command::Affected(args) => in_runtime(commands::affected::run(
             args,
@@ -183,9 +186,7 @@ fn run(cli: &Cli, environment: &Environment, console: &Console) -> Result<Ending
         )),
         Command::List(args) => commands::list::run(args, &settings, console),
         Command::Graph(args) => commands::graph::run(args, &settings, console),
-        Command::Render(args) => {
-            in_runtime(commands::render::run(args, &settings, environment, console))
-        }
+        Command::Render(args) => in_runtime(commands::render::run(args, invocation)),
         Command::Plan(args) => in_runtime(commands::plan::run(args, invocation)),
         Command::Build(args) => in_runtime(commands::build::run(args, invocation)),
         Command::Push(args) => in_runtime(commands::push::run(args, invocation)),

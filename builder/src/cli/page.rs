@@ -1,5 +1,6 @@
 //! `--html FILE`: what happens and when, kept for the page that is written in the end.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -10,8 +11,9 @@ use super::Ending;
 use super::args::HtmlArgs;
 use super::console::Console;
 use crate::event::{Event, Sink};
+use crate::gate::Checked;
 use crate::graph::ImageGraph;
-use crate::model::{Diagnostic, Diagnostics};
+use crate::model::{Diagnostic, Diagnostics, ImageName};
 use crate::report::Summary;
 use crate::report::html::{Parents, Run, Timeline};
 
@@ -50,10 +52,11 @@ impl Page {
         self,
         graph: &ImageGraph,
         summary: &Summary,
+        checked: &BTreeMap<ImageName, Checked>,
         ending: Ending,
         console: &Console,
     ) -> Result<Ending, Diagnostics> {
-        match self.write(graph, summary) {
+        match self.write(graph, summary, checked) {
             Ok(()) => Ok(ending),
             Err(problem) if ending == Ending::Good => Err(problem.into()),
             Err(problem) => {
@@ -63,7 +66,12 @@ impl Page {
         }
     }
 
-    fn write(self, graph: &ImageGraph, summary: &Summary) -> Result<(), Diagnostic> {
+    fn write(
+        self,
+        graph: &ImageGraph,
+        summary: &Summary,
+        checked: &BTreeMap<ImageName, Checked>,
+    ) -> Result<(), Diagnostic> {
         let Some(asked) = self.0 else {
             return Ok(());
         };
@@ -74,6 +82,7 @@ impl Page {
             summary,
             parents: &Parents::of(graph),
             timeline: &timeline,
+            checked,
             begun: asked.begun,
         };
         let mut file = asked.file;

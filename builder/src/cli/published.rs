@@ -1,15 +1,14 @@
 //! Published images, which need not be built again.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::engine::registry_options;
 use super::keychain::DockerKeychain;
-use super::{Environment, Invocation};
-use crate::model::{Diagnostic, Diagnostics, Fingerprint, ImageName, Place, Reference, Tag};
+use super::{Invocation, places};
+use crate::model::{Diagnostic, Diagnostics, Fingerprint, ImageName, Reference, Tag};
 use crate::plan::{self, Inputs};
 use crate::publish::Releases;
-use crate::registry::{Client, Keychain as _, Options, Pusher, Repository};
+use crate::registry::{Client, Keychain as _, Options, Repository};
 
 /// How often a registry is asked: without its answer there is still the way of building.
 const ATTEMPTS: u32 = 3;
@@ -58,7 +57,7 @@ pub(super) fn look_up(
 pub(super) fn inputs(invocation: Invocation<'_>) -> BTreeMap<ImageName, Inputs> {
     let mut all = BTreeMap::new();
     for place in &invocation.settings.places {
-        let Ok(pusher) = registry(place, invocation.environment, ATTEMPTS) else {
+        let Ok(pusher) = places::pusher(place, invocation.environment, Some(ATTEMPTS)) else {
             continue;
         };
         let releases = Releases {
@@ -70,20 +69,4 @@ pub(super) fn inputs(invocation: Invocation<'_>) -> BTreeMap<ImageName, Inputs> 
         }
     }
     all
-}
-
-/// What speaks to the registry of a place, logged in.
-pub(super) fn registry(
-    place: &Place,
-    environment: &Environment,
-    attempts: u32,
-) -> Result<Arc<Pusher>, Diagnostic> {
-    let client = Client::new(Options {
-        attempts,
-        ..registry_options(environment)?
-    });
-    let any = Repository::of(&place.path("any")?);
-    let credentials = DockerKeychain::new(environment).credentials_for(&any)?;
-    client.log_in(&any, credentials.as_ref());
-    Ok(Arc::new(Pusher::new(client)))
 }

@@ -125,6 +125,8 @@ pub(super) struct Settings {
     pub(super) tags: Vec<Tag>,
     pub(super) release: bool,
     pub(super) base_image: String,
+    /// Whether everything must be as kolla.lock pins it.
+    pub(super) locked: bool,
     pub(super) mirror: Option<String>,
     pub(super) platform: Platform,
     pub(super) engine: EngineChoice,
@@ -434,6 +436,7 @@ impl Settings {
             places,
             tags,
             release: args.release,
+            locked: args.locked,
             base_image: base_image.map(|r| r.to_string()).unwrap_or_default(),
             mirror,
             platform,

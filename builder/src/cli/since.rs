@@ -14,6 +14,7 @@ use super::settings::Settings;
 use crate::catalog;
 use crate::graph::ImageGraph;
 use crate::model::{Class, Diagnostic, Diagnostics, ImageName, Location};
+use crate::pins;
 use crate::plan::{Comparison, Fingerprinted};
 
 /// What the work tree is compared with.
@@ -243,13 +244,15 @@ impl Before<'_> {
             .collect();
         let has_services = self.checkout.has(&prefix.join("services"));
         if has_services {
-            let parts = ["services", "templates", "kolla.toml"];
+            let parts = ["services", "templates", "kolla.toml", pins::FILE];
             wanted.extend(parts.map(|part| prefix.join(part)));
         } else {
             wanted.push(prefix.clone());
         }
         let mut args = GlobalArgs {
             root: Some(self.checkout.path(&prefix)),
+            // What has been committed is judged by what it was then.
+            locked: false,
             ..args.clone()
         };
         let variable = environment.get("KOLLA_CONFIG_FILE").map(PathBuf::from);

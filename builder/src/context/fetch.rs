@@ -1,5 +1,6 @@
 //! Sources from elsewhere: fetched once, checked, and kept in the cache.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +14,7 @@ use crate::catalog::{Bootstrap, Origin, SourceDefinition};
 use crate::debian::{self, Mirrors};
 use crate::event::{Event, Sink};
 use crate::model::{Class, Diagnostic, Digest, ImageName, Platform};
+use crate::pins::Suites;
 use crate::process;
 
 /// The largest download taken, in bytes: more is a mistake or an attack.
@@ -26,6 +28,8 @@ pub struct Fetcher {
     toolchain: Option<Toolchain>,
     platform: Platform,
     now: SystemTime,
+    /// Suites whose archives are not as they are pinned.
+    moved: BTreeSet<String>,
     /// Programs are compiled one after the other: one compilation takes all CPUs, and images that need
     /// the same program wait for it.
     compiling: Arc<Mutex<()>>,
@@ -48,7 +52,17 @@ impl Fetcher {
             toolchain,
             platform,
             now,
+            moved: BTreeSet::new(),
             compiling: Arc::default(),
+        }
+    }
+
+    /// The same, where the archives of these suites are taken as they are and not as they are pinned.
+    #[must_use]
+    pub fn unpinned(self, suites: BTreeSet<String>) -> Self {
+        Self {
+            moved: suites,
+            ..self
         }
     }
 
@@ -71,7 +85,18 @@ impl Fetcher {
             Some(_) => problem,
             None => problem.at(source.declared.clone()),
         };
-        let path = self.folder.join(match &source.origin {
+        let as_it_is;
+        let origin = match &source.origin {
+            Origin::Bootstrap(pinned) if self.moved.contains(&pinned.suite) => {
+                as_it_is = Origin::Bootstrap(Bootstrap {
+                    pinned: BTreeMap::new(),
+                    ..pinned.clone()
+                });
+                &as_it_is
+            }
+            origin => origin,
+        };
+        let path = self.folder.join(match origin {
             Origin::Url { sha256, .. } => format!("url-{}", sha256.hex()),
             Origin::Git { commit, .. } => format!("git-{commit}.tar"),
             Origin::Bootstrap(bootstrap) => {
@@ -88,11 +113,11 @@ impl Fetcher {
             }
             Origin::Local { path } => return Ok(path.clone()),
         });
-        let _turn = match &source.origin {
+        let _turn = match origin {
             Origin::Crate(_) => Some(self.compiling.lock().await),
             _ => None,
         };
-        if path.exists() && !(anew && matches!(source.origin, Origin::Bootstrap(_))) {
+        if path.exists() && !(anew && matches!(origin, Origin::Bootstrap(_))) {
             return Ok(path);
         }
         std::fs::create_dir_all(&self.folder).map_err(|e| self.cache_error(&e))?;
@@ -102,9 +127,9 @@ impl Fetcher {
             .tempdir_in(&self.folder)
             .map_err(|e| self.cache_error(&e))?;
         let file = partial.path().join("file");
-        let what = describe(&source.origin);
+        let what = describe(origin);
         sink.emit(Event::Preparing { what: what.clone() });
-        let fetched = match &source.origin {
+        let fetched = match origin {
             Origin::Url { url, sha256 } => download(url, sha256, &file).await,
             Origin::Git { url, commit } => git(url, commit, partial.path(), &file).await,
             Origin::Bootstrap(bootstrap) => self.bootstrap(bootstrap, partial.path(), &file).await,
@@ -149,23 +174,7 @@ impl Fetcher {
                 self.0.store(true, Ordering::Relaxed);
             }
         }
-        let Some(mirrors) = self.mirrors.clone() else {
-            return Err(Diagnostic::environment(format!(
-                "cannot bootstrap {}: no archive is known, and this machine is not a Debian that has one",
-                bootstrap.suite
-            ))
-            .hint("name a mirror with --mirror, KOLLA_MIRROR or `mirror` in kolla.toml, or start from any other image with --base-image"));
-        };
-        let request = debian::Request {
-            suite: bootstrap.suite.clone(),
-            variant: bootstrap.variant,
-            include: bootstrap.include.clone(),
-            components: bootstrap.components.clone(),
-            architecture: self.platform.debian_architecture().to_owned(),
-            mirrors,
-            keyring: bootstrap.keyring.as_ref().map(|keys| Arc::clone(&keys.0)),
-            now: self.now,
-        };
+        let request = self.request(bootstrap)?;
         let stop = Stop(Arc::default());
         let downloads = debian::Downloads::new(
             self.folder.join("debian"),
@@ -183,6 +192,36 @@ impl Fetcher {
                 format!("the bootstrap stopped: {e}"),
             ))
         })
+    }
+
+    fn request(&self, bootstrap: &Bootstrap) -> Result<debian::Request, Diagnostic> {
+        let Some(mirrors) = self.mirrors.clone() else {
+            return Err(Diagnostic::environment(format!(
+                "cannot bootstrap {}: no archive is known, and this machine is not a Debian that has one",
+                bootstrap.suite
+            ))
+            .hint("name a mirror with --mirror, KOLLA_MIRROR or `mirror` in kolla.toml, or start from any other image with --base-image"));
+        };
+        Ok(debian::Request {
+            suite: bootstrap.suite.clone(),
+            variant: bootstrap.variant,
+            include: bootstrap.include.clone(),
+            components: bootstrap.components.clone(),
+            architecture: self.platform.debian_architecture().to_owned(),
+            mirrors,
+            keyring: bootstrap.keyring.as_ref().map(|keys| Arc::clone(&keys.0)),
+            now: self.now,
+            pinned: bootstrap.pinned.clone(),
+        })
+    }
+
+    /// The archive that a root file system would be bootstrapped from, as it is now.
+    ///
+    /// # Errors
+    /// Those of [`debian::archive_state`], and environment where no archive is known.
+    pub fn archive_state(&self, bootstrap: &Bootstrap) -> Result<Suites, Diagnostic> {
+        let downloads = debian::Downloads::new(PathBuf::new(), PathBuf::new(), Arc::default());
+        debian::archive_state(&self.request(bootstrap)?, &downloads)
     }
 }
 

@@ -15,9 +15,10 @@ pub use fetch::Fetcher;
 
 use crate::archive::{Body, Entry, EntryKind, TarReader, digest_of, leads_out};
 use crate::cargo;
-use crate::catalog::{FileKind, Origin, SourceDefinition};
+use crate::catalog::{Bootstrap, FileKind, Origin, SourceDefinition};
 use crate::graph::Node;
 use crate::model::{Diagnostic, Diagnostics, Digest, Location, Source, did_you_mean};
+use crate::pins::Pins;
 pub use ignore::Ignore;
 
 /// The name of the Dockerfile within a context.
@@ -69,12 +70,12 @@ pub struct FileInput {
 }
 
 impl Assembly {
-    /// Reads and digests the files of an image's context.
+    /// Reads and digests the files of an image's context. Archives are those that `pins` say.
     ///
     /// # Errors
     /// All problems at once: links that lead out of the context, files that cannot be in one,
     /// COPY and ADD of what is not there.
-    pub fn new(node: &Node) -> Result<Self, Diagnostics> {
+    pub fn new(node: &Node, pins: &Pins) -> Result<Self, Diagnostics> {
         let definition = node.rendered().definition();
         let mut problems = Diagnostics::default();
         let ignore = problems.take(ignore_rules(node)).unwrap_or_default();
@@ -113,6 +114,13 @@ impl Assembly {
                     let local = local_files(path, &source.to);
                     files.extend(problems.take(local).into_iter().flatten());
                 }
+                Origin::Bootstrap(bootstrap) => sources.push(SourceDefinition {
+                    origin: Origin::Bootstrap(Bootstrap {
+                        pinned: pins.archive(&bootstrap.suite),
+                        ..bootstrap.clone()
+                    }),
+                    ..source.clone()
+                }),
                 _ => sources.push(source.clone()),
             }
         }

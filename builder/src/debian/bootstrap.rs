@@ -1,5 +1,6 @@
 //! From a suite's name to the tar of a root file system.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write as _};
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ use super::second_stage;
 use super::sources::{self, Mirrors, Source};
 use super::variant::Variant;
 use super::write::{Made, Spool, write};
-use crate::model::{Class, Diagnostic};
+use crate::model::{Class, Diagnostic, Digest};
 
 /// The largest Release taken, in bytes. Debian's have some 150 kB.
 const MAX_RELEASE: u64 = 16 << 20;
@@ -52,6 +53,25 @@ pub struct Request {
     pub keyring: Option<Arc<[u8]>>,
     /// The time now, which signatures and indices must be valid at.
     pub now: SystemTime,
+    /// The digest of each suite's InRelease, where only that state of the archive will do.
+    pub pinned: BTreeMap<String, Digest>,
+}
+
+/// A suite of an archive in the state that it is in at the moment.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SuiteState {
+    /// The digest of its InRelease, which has the digests of all its indices, and those of all packages.
+    pub inrelease: Digest,
+    /// When it came to be, as the archive says.
+    pub date: String,
+}
+
+/// A suite with what its signed Release says.
+struct Signed {
+    source: Source,
+    release: Release,
+    inrelease: Digest,
 }
 
 /// A package that was fetched and taken apart.
@@ -121,11 +141,27 @@ pub fn bootstrap(request: &Request, downloads: &Downloads, file: &Path) -> Resul
     })
 }
 
-/// The signed indices of the suite and of its updates, as one.
-fn read_archive(
+/// The suite and its updates as they are now, by name.
+///
+/// # Errors
+/// Those of [`bootstrap`].
+pub fn archive_state(
     request: &Request,
     downloads: &Downloads,
-) -> Result<(Vec<Source>, Index), Diagnostic> {
+) -> Result<BTreeMap<String, SuiteState>, Diagnostic> {
+    let suites = read_releases(request, downloads)?.into_iter();
+    let states = suites.map(|signed| {
+        let state = SuiteState {
+            inrelease: signed.inrelease,
+            date: signed.release.date().to_owned(),
+        };
+        (signed.source.suite, state)
+    });
+    Ok(states.collect())
+}
+
+/// The signed Releases of the suite and of its updates.
+fn read_releases(request: &Request, downloads: &Downloads) -> Result<Vec<Signed>, Diagnostic> {
     let keyring = match &request.keyring {
         Some(keys) => Keyring::parse(keys),
         None => Keyring::debian(),
@@ -135,16 +171,41 @@ fn read_archive(
             .hint("`keyring` names a file as `gpg --export` writes it")
     })?;
     let first = request.mirrors.suite(&request.suite);
-    let release = read_release(&first, &keyring, request.now, downloads)?;
-    let updates = request.mirrors.updates(&request.suite, release.suite());
-    let mut sources = vec![(first, release)];
+    let first = read_release(first, &keyring, request.now, downloads)?;
+    let updates = request
+        .mirrors
+        .updates(&request.suite, first.release.suite());
+    let mut suites = vec![first];
     for source in updates {
-        let release = read_release(&source, &keyring, request.now, downloads)?;
-        sources.push((source, release));
+        suites.push(read_release(source, &keyring, request.now, downloads)?);
+    }
+    Ok(suites)
+}
+
+/// The signed indices of the suite and of its updates, as one.
+fn read_archive(
+    request: &Request,
+    downloads: &Downloads,
+) -> Result<(Vec<Source>, Index), Diagnostic> {
+    let suites = read_releases(request, downloads)?;
+    let as_pinned = |s: &Signed| request.pinned.get(&s.source.suite) == Some(&s.inrelease);
+    if !request.pinned.is_empty()
+        && let Some(other) = suites.iter().find(|signed| !as_pinned(signed))
+    {
+        return Err(Diagnostic::environment(format!(
+            "cannot bootstrap {}: {} moved on just now, to its state of {}",
+            request.suite,
+            other.source.suite,
+            other.release.date()
+        ))
+        .hint("try again: what kolla.lock pins is then known to be gone"));
     }
     let mut wanted = Vec::new();
     let mut of = Vec::new();
-    for (number, (source, release)) in sources.iter().enumerate() {
+    for (number, signed) in suites.iter().enumerate() {
+        let Signed {
+            source, release, ..
+        } = signed;
         for component in &request.components {
             let plain = format!("{component}/binary-{}/Packages", request.architecture);
             let found = [".xz", ".gz"].iter().find_map(|packing| {
@@ -199,18 +260,16 @@ fn read_archive(
         })?;
         downloads.go_on()?;
     }
-    Ok((
-        sources.into_iter().map(|(source, _)| source).collect(),
-        index,
-    ))
+    let sources = suites.into_iter().map(|signed| signed.source);
+    Ok((sources.collect(), index))
 }
 
 fn read_release(
-    source: &Source,
+    source: Source,
     keyring: &Keyring,
     now: SystemTime,
     downloads: &Downloads,
-) -> Result<Release, Diagnostic> {
+) -> Result<Signed, Diagnostic> {
     let url = format!("{}/dists/{}/InRelease", source.uri, source.suite);
     let Some(bytes) = downloads.small(&url, MAX_RELEASE)? else {
         return Err(
@@ -224,9 +283,14 @@ fn read_release(
         Diagnostic::environment(format!("cannot trust {url}: {e}"))
             .hint("use another mirror with --mirror; for an archive that is not Debian's, name its keys with `keyring` in the bootstrap table")
     })?;
-    Release::parse(&text, &source.suite, now).map_err(|e| {
+    let release = Release::parse(&text, &source.suite, now).map_err(|e| {
         Diagnostic::environment(format!("cannot use {url}: {e}"))
             .hint("use another mirror with --mirror")
+    })?;
+    Ok(Signed {
+        source,
+        release,
+        inrelease: Digest::of(&bytes),
     })
 }
 

@@ -22,7 +22,7 @@ mod sources;
 mod variant;
 mod write;
 
-pub use bootstrap::{Request, bootstrap};
+pub use bootstrap::{Request, SuiteState, archive_state, bootstrap};
 pub use fetch::Downloads;
 pub use keyring::{Keyring, SignatureError};
 pub use release::ReleaseError;

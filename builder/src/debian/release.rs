@@ -36,6 +36,7 @@ pub enum ReleaseError {
 #[derive(Debug)]
 pub(super) struct Release {
     suite: String,
+    date: String,
     by_hash: bool,
     files: BTreeMap<String, (u64, Digest)>,
 }
@@ -92,6 +93,7 @@ impl Release {
         }
         Ok(Self {
             suite: field("Suite").to_owned(),
+            date: field("Date").to_owned(),
             by_hash: field("Acquire-By-Hash") == "yes",
             files,
         })
@@ -100,6 +102,11 @@ impl Release {
     /// The suite by its role, `stable`.
     pub(super) fn suite(&self) -> &str {
         &self.suite
+    }
+
+    /// When it was made, as it says itself.
+    pub(super) fn date(&self) -> &str {
+        &self.date
     }
 
     /// Whether indices can also be had by their digest, so that a mirror that is being updated does

@@ -17,9 +17,11 @@ use rayon::prelude::*;
 
 pub use select::{Selection, SelectionOptions};
 
+use crate::catalog::Origin;
 use crate::dockerfile::{self, Dockerfile};
 use crate::model::did_you_mean;
 use crate::model::{Diagnostic, Diagnostics, ImageName, Location, Namespace, Platform, Reference};
+use crate::pins::{Archive, Needs, Pins};
 use crate::render::Rendered;
 use resolve::Target;
 
@@ -52,14 +54,15 @@ impl Node {
         &self.uses
     }
 
-    /// The Dockerfile with every image of the fleet written as `reference` says.
+    /// The Dockerfile with every image of the fleet written as `reference` says, and every other that is
+    /// pinned by its digest.
     pub fn dockerfile_with(&self, reference: impl Fn(&ImageName) -> String) -> String {
         let edits: Vec<(Range<usize>, String)> = self
             .uses
             .iter()
             .filter_map(|u| match &u.target {
                 Parent::Fleet(name) => Some((u.span.clone(), reference(name))),
-                Parent::External(_) => None,
+                Parent::External(_) => Some((u.span.clone(), u.pinned.as_ref()?.to_string())),
             })
             .collect();
         dockerfile::substitute(self.rendered.dockerfile().text(), &edits)
@@ -71,6 +74,8 @@ impl Node {
 pub struct Use {
     /// What is named.
     pub target: Parent,
+    /// The same by its digest, for an image from outside that is pinned.
+    pub pinned: Option<Reference>,
     /// Where, in the rendered text.
     pub span: Range<usize>,
     /// The same as a place to show.
@@ -98,7 +103,7 @@ impl ImageGraph {
     /// Reads the parents of every image.
     ///
     /// `namespace` is the one that the fleet is published in: `FROM kollaglue/base:1` is `base` of
-    /// this fleet there, whatever namespace is built for.
+    /// this fleet there, whatever namespace is built for. Images from outside are those that `pins` say.
     ///
     /// # Errors
     /// All problems at once: Dockerfiles that cannot be parsed, parents that are missing, build
@@ -107,12 +112,13 @@ impl ImageGraph {
         rendered: Vec<Rendered>,
         namespace: &Namespace,
         platform: &Platform,
+        pins: &Pins,
     ) -> Result<Self, Diagnostics> {
         let names: Vec<ImageName> = rendered.iter().map(|r| r.image().clone()).collect();
         let fleet = resolve::Fleet::new(&names, namespace);
         let nodes: Vec<Result<Node, Diagnostics>> = rendered
             .into_par_iter()
-            .map(|rendered| node(rendered, &fleet, platform))
+            .map(|rendered| node(rendered, &fleet, platform, pins))
             .collect();
         let mut problems = Diagnostics::default();
         let mut graph = DiGraph::with_capacity(nodes.len(), nodes.len());
@@ -182,6 +188,16 @@ impl ImageGraph {
         self.neighbours(image, Direction::Outgoing)
     }
 
+    /// What the network could change under the images, each at the first place that names it.
+    pub fn needs(&self) -> Needs {
+        needs(self.nodes())
+    }
+
+    /// The same under the images of a selection, and all that these are made from.
+    pub fn needs_of(&self, selection: &Selection) -> Needs {
+        needs(self.nodes().filter(|n| selection.contains(n.image())))
+    }
+
     /// For each image, how much work stands on it in the longest chain: its own weight and that of
     /// the heaviest path below it. What has most of it should start first.
     pub fn remaining(&self, weight: impl Fn(&ImageName) -> u64) -> BTreeMap<ImageName, u64> {
@@ -239,10 +255,36 @@ fn stable_order(graph: &DiGraph<Node, Location>) -> Vec<NodeIndex> {
     order
 }
 
+fn needs<'g>(nodes: impl Iterator<Item = &'g Node>) -> Needs {
+    let mut needs = Needs::default();
+    for node in nodes {
+        for source in node.rendered.sources() {
+            if let Origin::Bootstrap(bootstrap) = &source.origin {
+                let archive = || Archive {
+                    bootstrap: bootstrap.clone(),
+                    declared: source.declared.clone(),
+                };
+                let suite = bootstrap.suite.clone();
+                needs.archives.entry(suite).or_insert_with(archive);
+            }
+        }
+        for used in &node.uses {
+            if let Parent::External(image) = &used.target
+                && image.digest().is_none()
+            {
+                let place = needs.images.entry(image.clone());
+                place.or_insert_with(|| used.location.clone());
+            }
+        }
+    }
+    needs
+}
+
 fn node(
     rendered: Rendered,
     fleet: &resolve::Fleet,
     platform: &Platform,
+    pins: &Pins,
 ) -> Result<Node, Diagnostics> {
     let source = rendered.dockerfile();
     let dockerfile = dockerfile::parse(source)?;
@@ -271,9 +313,14 @@ fn node(
         .into_iter()
         .flatten()
     {
+        let mut pinned = None;
         let target = match fleet.resolve(&image_use.image) {
             Ok(Target::Fleet(name)) => Parent::Fleet(name),
-            Ok(Target::External(reference)) => Parent::External(reference),
+            Ok(Target::External(reference)) => {
+                let digest = pins.images.get(&reference);
+                pinned = digest.map(|digest| reference.at_digest(digest.clone()));
+                Parent::External(reference)
+            }
             Err(problem) => {
                 problems.push(problem.at(image_use.location()));
                 continue;
@@ -281,6 +328,7 @@ fn node(
         };
         uses.push(Use {
             target,
+            pinned,
             location: image_use.location(),
             span: image_use.span,
         });

@@ -219,10 +219,13 @@ impl Plan {
 
     /// How many images have to be built.
     pub fn builds(&self) -> usize {
-        self.images
-            .iter()
-            .filter(|i| matches!(i.action, Action::Build(_)))
-            .count()
+        self.to_build().count()
+    }
+
+    /// The images that have to be built.
+    pub fn to_build(&self) -> impl Iterator<Item = &ImageName> {
+        let built = |i: &&PlannedImage| matches!(i.action, Action::Build(_));
+        self.images.iter().filter(built).map(|i| &i.image)
     }
 }
 

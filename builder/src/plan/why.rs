@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde_json::Value;
+
 use super::Inputs;
 use crate::model::secret::masked;
 
@@ -22,6 +24,13 @@ pub enum Change {
         /// Its path in the context; for a crate's, below the fleet's root.
         path: String,
         /// What happened to it.
+        how: How,
+    },
+    /// A suite of an archive that a root file system is made from, as it is pinned.
+    Archive {
+        /// Its name.
+        suite: String,
+        /// What happened to its pin.
         how: How,
     },
     /// A package that a program's crate needs.
@@ -104,6 +113,7 @@ impl fmt::Display for Change {
                 }
             }
             Self::File { path, how } => write!(f, "file {path} {how}"),
+            Self::Archive { suite, how } => write!(f, "pinned state of {suite} {how}"),
             Self::Dependency { name, how } => write!(f, "dependency {name} {how}"),
             Self::Program { path, name, how } => write!(f, "{name} of program {path} {how}"),
             Self::Argument { name, how } => write!(f, "build argument {name} {how}"),
@@ -137,7 +147,8 @@ pub fn changes(before: &Inputs, after: &Inputs) -> Vec<Change> {
     all
 }
 
-/// A program is compiled from much: what of that differs is told in its place.
+/// A program is compiled from much, and a root file system is bootstrapped from archives: what of that
+/// differs is told in its place.
 fn file_changes(before: &Inputs, after: &Inputs, path: String, how: How) -> Vec<Change> {
     let made_from = |inputs: &'_ Inputs| inputs.files.get(&path)?.made_from.clone();
     let mut all = Vec::new();
@@ -153,10 +164,31 @@ fn file_changes(before: &Inputs, after: &Inputs, path: String, how: How) -> Vec<
             how,
         }));
     }
+    if let (Some((old, old_pins)), Some((new, new_pins))) =
+        (bootstrapped(before, &path), bootstrapped(after, &path))
+        && old == new
+    {
+        let suites = compare(&old_pins, &new_pins);
+        all.extend(suites.map(|(suite, how)| Change::Archive { suite, how }));
+    }
     if all.is_empty() {
         all.push(Change::File { path, how });
     }
     all
+}
+
+/// What a root file system is declared to be, and the pins of its archive.
+fn bootstrapped(inputs: &Inputs, path: &str) -> Option<(Value, BTreeMap<String, Value>)> {
+    let input = inputs.files.get(path)?;
+    let mut declared: BTreeMap<String, Value> = match input.kind.as_str() {
+        "bootstrap" => serde_json::from_str(&input.content).ok()?,
+        _ => return None,
+    };
+    let pins = match declared.remove("pinned") {
+        Some(pins) => serde_json::from_value(pins).ok()?,
+        None => BTreeMap::new(),
+    };
+    Some((serde_json::json!(declared), pins))
 }
 
 fn compare<V: PartialEq>(
@@ -203,6 +235,7 @@ fn first_line(before: &str, after: &str) -> Option<Change> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::context::FileInput;
 
     fn line(before: &str, after: &str) -> Option<String> {
         first_line(before, after).map(|change| change.to_string())
@@ -227,6 +260,43 @@ mod tests {
             line("a", "a\nb").as_deref(),
             Some("Dockerfile line 2: `b` added")
         );
+    }
+
+    #[test]
+    fn of_a_root_file_system_the_pin_is_told() {
+        let inputs = |content: &str| Inputs {
+            scheme: 1,
+            platform: "linux/amd64".into(),
+            dockerfile: String::new(),
+            args: BTreeMap::new(),
+            files: BTreeMap::from([(
+                "rootfs.tar".to_owned(),
+                FileInput {
+                    kind: "bootstrap".into(),
+                    content: content.into(),
+                    made_from: None,
+                },
+            )]),
+            parents: BTreeMap::new(),
+        };
+        let told = |before: &str, after: &str| {
+            let changes = changes(&inputs(before), &inputs(after)).into_iter();
+            changes.map(|c| c.to_string()).collect::<Vec<_>>()
+        };
+        let [none, one, other] = [
+            r#"{"suite":"x"}"#,
+            r#"{"suite":"x","pinned":{"x":"1","x-security":"1"}}"#,
+            r#"{"suite":"x","pinned":{"x":"1","x-security":"2"}}"#,
+        ];
+        assert_eq!(told(one, other), ["pinned state of x-security changed"]);
+        assert_eq!(
+            told(none, one),
+            [
+                "pinned state of x added",
+                "pinned state of x-security added"
+            ]
+        );
+        assert_eq!(told(none, r#"{"suite":"y"}"#), ["file rootfs.tar changed"]);
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod endpoint;
 mod error;
 mod exchange;
 mod keychain;
+mod left_open;
 mod list;
 mod manifest;
 pub mod media;

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -22,6 +23,9 @@ pub struct Options {
     /// The most bytes sent in one request of an upload; without it a blob is sent in one, which every
     /// registry understands. None.
     pub chunk: Option<u64>,
+    /// The folder in which uploads that are under way are noted, so that what a killed process left open
+    /// is gone on with. None.
+    pub uploads: Option<PathBuf>,
     /// How often one request is tried. 5.
     pub attempts: u32,
     /// The first pause before a retry; each further one is twice as long, up to half a minute. Half
@@ -45,6 +49,7 @@ impl Default for Options {
             insecure: Vec::new(),
             proxy: None,
             chunk: None,
+            uploads: None,
             attempts: 5,
             pause: Duration::from_millis(500),
             stall: Duration::from_secs(60),

@@ -10,12 +10,9 @@ use super::Error;
 use super::auth::Scope;
 use super::exchange::{Answer, Target};
 use super::shared::end_of_range;
-use super::upload::{Delivery, STEP, Session, Setback, State, Upload};
+use super::upload::{Delivery, STEP, Session, Setback, State, Upload, WHOLE};
 use super::wire::Payload;
 use crate::model::Digest;
-
-/// Blobs up to this size are sent with the request that ends their upload, which saves one; bytes.
-const WHOLE: u64 = 1 << 20;
 
 impl Upload<'_> {
     /// Sends what comes next: all that is left, a chunk of it, or the end.

@@ -6,6 +6,7 @@ use url::Url;
 
 use super::auth::Scope;
 use super::exchange::{Answer, Call, Target};
+use super::left_open::Note;
 use super::retry::Backoff;
 use super::wire::Payload;
 use super::{Client, Error, Repository};
@@ -14,6 +15,9 @@ use crate::oci::spec::Descriptor;
 
 /// Progress worth telling, and worth having more patience for; bytes.
 pub(super) const STEP: u64 = 1 << 20;
+
+/// Blobs up to this size are sent with the request that ends their upload, which saves one; bytes.
+pub(super) const WHOLE: u64 = 1 << 20;
 
 /// Which bytes: a configuration or a layer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -145,7 +149,7 @@ impl Upload<'_> {
                     }
                     return Ok(Delivery::Present);
                 }
-                Ok(false) => return self.send(opened.map_or(State::Start, State::Open)),
+                Ok(false) => return self.send_noted(opened),
                 Err(error) => backoff.pause(error)?,
             }
         }
@@ -157,9 +161,38 @@ impl Upload<'_> {
             .ask_for_blob(self.repository, &self.blob.digest, &scopes)
     }
 
+    /// Sends the blob, and notes where for as long as it is under way. One that another process left there
+    /// is gone on with; how far it came, the registry has to say.
+    fn send_noted(&self, opened: Option<Session>) -> Result<Delivery, Error> {
+        let folder = self.client.options().uploads.as_deref();
+        // What goes with the request that ends its upload cannot be gone on with.
+        let folder = folder.filter(|_| self.blob.size > WHOLE);
+        let mut note =
+            folder.and_then(|folder| Note::claim(folder, self.repository, &self.blob.digest));
+        let left = note.as_ref().and_then(Note::found).map(|url| Session {
+            url,
+            offset: 0,
+            least: 0,
+            resumed: true,
+        });
+        let state = match (left, opened) {
+            (Some(left), opened) => {
+                opened.iter().for_each(|session| self.abandon(session));
+                State::Unsure(left)
+            }
+            (None, Some(session)) => State::Open(session),
+            (None, None) => State::Start,
+        };
+        let delivery = self.send(state, note.as_mut())?;
+        if let Some(note) = note {
+            note.remove();
+        }
+        Ok(delivery)
+    }
+
     /// Each request is tried as often as any other. What is sent in vain is bounded by how often an
     /// upload may begin anew, which is as often.
-    fn send(&self, mut state: State) -> Result<Delivery, Error> {
+    fn send(&self, mut state: State, mut note: Option<&mut Note>) -> Result<Delivery, Error> {
         let options = &self.client.shared.options;
         let mut backoff = Backoff::new(options);
         let mut begun = 0;
@@ -192,6 +225,9 @@ impl Upload<'_> {
             };
             if let State::Open(session) = &state {
                 (self.moved)(session.offset);
+                if let Some(note) = &mut note {
+                    note.write(&session.url);
+                }
             }
         }
     }

@@ -88,8 +88,11 @@ pub fn gitlab_pipeline(shards: &[Shard]) -> String {
 const JOB: &str = "
 .kolla:
   script:
-    - kolla build $IMAGES
-    - kolla test $IMAGES
+    - kolla gate --junit junit.xml $IMAGES
+  artifacts:
+    when: always
+    reports:
+      junit: junit.xml
 ";
 
 const NOTHING: &str = r#"
@@ -138,8 +141,11 @@ mod tests {
 
         .kolla:
           script:
-            - kolla build $IMAGES
-            - kolla test $IMAGES
+            - kolla gate --junit junit.xml $IMAGES
+          artifacts:
+            when: always
+            reports:
+              junit: junit.xml
 
         "build a":
           extends: .kolla

@@ -10,6 +10,7 @@ mod gate;
 mod graph;
 mod junit;
 mod markdown;
+mod moves;
 pub mod html;
 mod plan;
 mod release;
@@ -27,6 +28,7 @@ pub use gate::{GateReport, GateStatus, GatedImage};
 pub use graph::{GraphFormat, graph_text};
 pub use junit::junit;
 pub use markdown::markdown;
+pub use moves::{moves_json, moves_line, moves_table};
 pub use plan::{plan_json, plan_table, reason};
 pub use release::{
     differences_json, differences_table, release_table, releases_json, releases_table,

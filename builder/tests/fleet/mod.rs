@@ -10,6 +10,7 @@ use kolla::catalog::{Catalog, Customizations};
 use kolla::context::Assembly;
 use kolla::graph::ImageGraph;
 use kolla::model::{Diagnostics, ImageName, Namespace, Platform, Source};
+use kolla::pins::Pins;
 use kolla::plan::{Fingerprinted, fingerprints};
 use kolla::render::{Options, Override, render};
 
@@ -124,11 +125,16 @@ impl Fleet {
             platform: platform.clone(),
         };
         let rendered = render(&catalog, &options)?;
-        let graph = ImageGraph::new(rendered, &Namespace::new("kollaglue")?, &platform)?;
+        let graph = ImageGraph::new(
+            rendered,
+            &Namespace::new("kollaglue")?,
+            &platform,
+            &Pins::default(),
+        )?;
         let mut problems = Diagnostics::default();
         let mut assemblies = BTreeMap::new();
         for node in graph.nodes() {
-            if let Some(assembly) = problems.take(Assembly::new(node)) {
+            if let Some(assembly) = problems.take(Assembly::new(node, &Pins::default())) {
                 assemblies.insert(node.image().clone(), assembly);
             }
         }

@@ -1,7 +1,7 @@
 //! What is said of published images: how each came to be and what is in it, signed.
 
 use super::super::fleet::Fleet;
-use super::publish::problem;
+use super::super::places::problem;
 use super::session::BuiltImage;
 use crate::catalog::Origin;
 use crate::model::{Diagnostic, Digest, ImageName, Place, Platform};

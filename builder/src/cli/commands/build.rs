@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 use super::super::args::{BuildArgs, TableFormat};
@@ -19,7 +19,7 @@ use crate::model::{Diagnostic, Diagnostics, ImageName, Reference, Tag};
 use crate::plan::{Action, Plan};
 use crate::publish::{Holder, PushItem, Pushed, Pusher};
 use crate::report::{Failure, ImageReport, Status, Summary};
-use crate::schedule::{BuildOptions, Builder, Built, Outcome};
+use crate::schedule::{Built, Outcome};
 
 pub(in super::super) async fn run(
     args: &BuildArgs,
@@ -48,26 +48,12 @@ pub(in super::super) async fn run(
     let durations = Durations::load(settings.cache_dir()?);
     let page = Page::begin(&args.html, begun)?;
 
+    let fetcher = session::fetcher_for(&fleet, plan.to_build(), invocation)?;
     let outcomes = {
         let progress = progress::sink(console, plan.builds());
         let sinks = Tee(vec![&*progress, &logs, &timing, &page]);
-        let fetcher = session::fetcher(settings, environment)?;
-        let builder = Builder {
-            engine: &*session.engine,
-            graph: &fleet.graph,
-            assemblies: &fleet.assemblies,
-            fingerprints: &fleet.fingerprints,
-            keychain: &DockerKeychain::new(environment),
-            fetcher: &fetcher,
-            records: &session.records,
-            sink: &sinks,
-            inspector: None,
-            options: BuildOptions {
-                jobs: settings.jobs,
-                platform: settings.platform.clone(),
-                retry: settings.retry,
-            },
-        };
+        let keychain = DockerKeychain::new(environment);
+        let builder = session.builder(&fleet, &fetcher, &keychain, None, settings, &sinks);
         let tags = |image: &ImageName| naming.references(settings, image);
         builder
             .run(&plan, tags, |image| durations.of(image), &cancel)
@@ -117,7 +103,7 @@ pub(in super::super) async fn run(
     finish(&summary, args.format, console)?;
     failures(&plan, &outcomes, &logs, console);
     let ending = session::ending(&summary.images, cancel.is_cancelled());
-    page.end(&fleet.graph, &summary, ending, console)
+    page.end(&fleet.graph, &summary, &BTreeMap::new(), ending, console)
 }
 
 /// The table or the JSON on standard output, and the line that says it all.

@@ -1,9 +1,9 @@
 use std::path::Path;
 
 use super::super::args::CleanArgs;
+use super::super::cache_lock;
 use super::super::console::Console;
 use super::super::engine;
-use super::super::lock;
 use super::super::settings::Settings;
 use super::super::{Ending, Environment};
 use crate::engine::Limits;
@@ -19,7 +19,7 @@ pub(in super::super) async fn run(
     environment: &Environment,
     console: &Console,
 ) -> Result<Ending, Diagnostics> {
-    let _lock = lock::exclusive(settings.cache_dir()?)?;
+    let _lock = cache_lock::exclusive(settings.cache_dir()?)?;
     let engine = engine::connect(settings, environment).await?;
     let mut problems = Diagnostics::default();
     let mut rows = Vec::new();
@@ -80,15 +80,20 @@ pub(in super::super) async fn run(
             human_size(leftover.size),
         ]);
     }
-    for partial in partials(&settings.cache_dir()?.join("sources")) {
+    let cache = settings.cache_dir()?;
+    let sources = entries(&cache.join("sources"), "partial-").into_iter();
+    let sources = sources.map(|path| ("partial", path));
+    // Of uploads that were never gone on with.
+    let uploads = entries(&cache.join("uploads"), "").into_iter();
+    let uploads = uploads.map(|path| ("upload", path));
+    for (kind, path) in sources.chain(uploads) {
         if !args.dry_run {
-            let _ = std::fs::remove_dir_all(&partial);
+            let _ = match path.is_dir() {
+                true => std::fs::remove_dir_all(&path),
+                false => std::fs::remove_file(&path),
+            };
         }
-        rows.push(vec![
-            "partial".into(),
-            partial.display().to_string(),
-            String::new(),
-        ]);
+        rows.push(vec![kind.into(), path.display().to_string(), String::new()]);
     }
 
     let word = if args.dry_run {
@@ -106,13 +111,13 @@ pub(in super::super) async fn run(
     problems.or_ok(Ending::Good)
 }
 
-fn partials(folder: &Path) -> Vec<std::path::PathBuf> {
+fn entries(folder: &Path, prefix: &str) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(folder)
         .into_iter()
         .flatten()
         .filter_map(Result::ok);
     entries
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with("partial-"))
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix))
         .map(|entry| entry.path())
         .collect()
 }

@@ -93,15 +93,7 @@ pub(in super::super) async fn run(
     fs::create_dir_all(&contexts).map_err(write)?;
     let PlanFormat::Bake = args.format;
     let text = format!("{:#}\n", bake_file(&images));
-    let written = write_contexts(
-        &fleet,
-        &names,
-        &contexts,
-        true,
-        settings,
-        environment,
-        console,
-    );
+    let written = write_contexts(&fleet, &names, &contexts, true, invocation);
     if written.await? != Ending::Good {
         return Ok(Ending::Interrupted);
     }

@@ -8,13 +8,14 @@ use super::super::fleet::{self, Fleet, Naming};
 use super::super::keychain::DockerKeychain;
 use super::super::logs::Logs;
 use super::super::page::Page;
+use super::super::places;
 use super::super::progress;
 use super::super::settings::Settings;
 use super::super::since::{self, Since};
 use super::super::timing::Timing;
 use super::super::{Ending, Environment, Invocation, diagnostics};
+use super::build;
 use super::session::{self, Session};
-use super::{build, publish};
 use crate::event::{Activity, Tee};
 use crate::gate::{self, Baseline, Baselines, Checked, Flakes, Gate};
 use crate::graph::Selection;
@@ -22,7 +23,7 @@ use crate::model::{Class, Diagnostic, Diagnostics, ImageName, Location, Source};
 use crate::plan::{Plan, PlannedImage};
 use crate::publish::Releases;
 use crate::report::{self, Failure, GateReport, GateStatus, GatedImage, Summary};
-use crate::schedule::{BuildOptions, Builder, Built, Outcome};
+use crate::schedule::{Built, Outcome};
 
 pub(in super::super) async fn run(
     args: &GateArgs,
@@ -59,10 +60,10 @@ pub(in super::super) async fn run(
     let timing = Timing::default();
     let flakes = Flakes::default();
     let durations = Durations::load(settings.cache_dir()?);
+    let fetcher = session::fetcher_for(&fleet, plan.to_build(), invocation)?;
     let (outcomes, checked, unused) = {
         let progress = progress::sink(console, selection.chosen().len() + plan.builds());
         let sinks = Tee(vec![&*progress, &logs, &timing, &flakes, &page]);
-        let fetcher = session::fetcher(settings, environment)?;
         let gate = Gate::new(
             &*session.engine,
             &fleet.graph,
@@ -72,22 +73,8 @@ pub(in super::super) async fn run(
             settings.retry,
             &sinks,
         );
-        let builder = Builder {
-            engine: &*session.engine,
-            graph: &fleet.graph,
-            assemblies: &fleet.assemblies,
-            fingerprints: &fleet.fingerprints,
-            keychain: &DockerKeychain::new(environment),
-            fetcher: &fetcher,
-            records: &session.records,
-            sink: &sinks,
-            inspector: Some(&gate),
-            options: BuildOptions {
-                jobs: settings.jobs,
-                platform: settings.platform.clone(),
-                retry: settings.retry,
-            },
-        };
+        let keychain = DockerKeychain::new(environment);
+        let builder = session.builder(&fleet, &fetcher, &keychain, Some(&gate), settings, &sinks);
         let tags = |image: &ImageName| naming.references(settings, image);
         let outcomes = builder
             .run(&plan, tags, |image| durations.of(image), &cancel)
@@ -153,7 +140,7 @@ pub(in super::super) async fn run(
         images,
     };
     let ending = ending(&report, cancel.is_cancelled());
-    page.end(&fleet.graph, &summary, ending, console)
+    page.end(&fleet.graph, &summary, &checked, ending, console)
 }
 
 /// What is to be checked.
@@ -209,7 +196,7 @@ fn read_baseline(file: &Path) -> Result<Baselines, Diagnostic> {
 /// What the first current release has that is found where published images are looked for.
 fn published(settings: &Settings, environment: &Environment) -> Result<Baselines, Diagnostics> {
     for place in &settings.places {
-        let pusher = publish::registry(place, environment)?;
+        let pusher = places::pusher(place, environment, None)?;
         let releases = Releases {
             pusher: &pusher,
             place,

@@ -12,6 +12,7 @@ pub(super) mod gate;
 pub(super) mod graph;
 pub(super) mod keygen;
 pub(super) mod list;
+pub(super) mod lock;
 pub(super) mod plan;
 pub(super) mod prune;
 pub(super) mod publish;

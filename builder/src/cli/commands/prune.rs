@@ -1,8 +1,7 @@
 use super::super::args::PruneArgs;
 use super::super::console::Console;
 use super::super::settings::Settings;
-use super::super::{Ending, Environment};
-use super::publish::{registry, target};
+use super::super::{Ending, Environment, places};
 use crate::model::Diagnostics;
 use crate::publish::{Journal, Releases};
 use crate::report::count;
@@ -13,10 +12,10 @@ pub(in super::super) fn run(
     environment: &Environment,
     console: &Console,
 ) -> Result<Ending, Diagnostics> {
-    let place = target(settings)?;
+    let place = places::target(settings)?;
     // Nobody publishes from here meanwhile, on images that are about to go.
     let _journal = Journal::open(&settings.cache_dir()?.join("publish"), &place)?;
-    let pusher = registry(&place, environment)?;
+    let pusher = places::pusher(&place, environment, None)?;
     let releases = Releases {
         pusher: &pusher,
         place: &place,

@@ -1,9 +1,8 @@
 use super::super::args::{ReleasesArgs, TableFormat};
 use super::super::console::Console;
 use super::super::settings::Settings;
-use super::super::{Ending, Environment};
-use super::publish::{registry, target};
-use crate::model::{Diagnostics, Place};
+use super::super::{Ending, Environment, places};
+use crate::model::Diagnostics;
 use crate::publish::{self, Releases};
 use crate::report;
 
@@ -14,16 +13,10 @@ pub(in super::super) fn run(
     console: &Console,
 ) -> Result<Ending, Diagnostics> {
     let place = match &args.of {
-        None => target(settings)?,
-        Some(text) => {
-            let named = Place::parse(text)?;
-            Place {
-                registry: named.registry.or_else(|| settings.registry.clone()),
-                ..named
-            }
-        }
+        None => places::target(settings)?,
+        Some(text) => places::named(text, settings)?,
     };
-    let pusher = registry(&place, environment)?;
+    let pusher = places::pusher(&place, environment, None)?;
     let releases = Releases {
         pusher: &pusher,
         place: &place,

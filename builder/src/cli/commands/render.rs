@@ -3,12 +3,10 @@ use std::fs;
 use std::path::Path;
 
 use super::super::args::RenderArgs;
-use super::super::console::Console;
 use super::super::fleet::{self, Fleet};
 use super::super::logs::Logs;
 use super::super::progress;
-use super::super::settings::Settings;
-use super::super::{Ending, Environment};
+use super::super::{Ending, Invocation};
 use super::session;
 use crate::archive::{Body, Entry, EntryKind};
 use crate::event::Tee;
@@ -18,24 +16,14 @@ use crate::schedule;
 
 pub(in super::super) async fn run(
     args: &RenderArgs,
-    settings: &Settings,
-    environment: &Environment,
-    console: &Console,
+    invocation: Invocation<'_>,
 ) -> Result<Ending, Diagnostics> {
-    let fleet = fleet::load(settings)?;
+    let fleet = fleet::load(invocation.settings)?;
     let selection = fleet::select(&fleet.graph, &args.patterns.patterns)?;
     let chosen = selection.chosen();
-    let written = write_contexts(
-        &fleet,
-        chosen,
-        &args.output,
-        !args.no_sources,
-        settings,
-        environment,
-        console,
-    );
+    let written = write_contexts(&fleet, chosen, &args.output, !args.no_sources, invocation);
     if written.await? == Ending::Good {
-        console.say(&format!(
+        invocation.console.say(&format!(
             "{} in {}",
             count(chosen.len(), "context"),
             args.output.display()
@@ -51,11 +39,14 @@ pub(super) async fn write_contexts(
     images: &BTreeSet<ImageName>,
     output: &Path,
     with_sources: bool,
-    settings: &Settings,
-    environment: &Environment,
-    console: &Console,
+    invocation: Invocation<'_>,
 ) -> Result<Ending, Diagnostics> {
-    let fetcher = session::fetcher(settings, environment)?;
+    let Invocation {
+        settings, console, ..
+    } = invocation;
+    // Without sources nothing is fetched.
+    let made = images.iter().filter(|_| with_sources);
+    let fetcher = session::fetcher_for(fleet, made, invocation)?;
     let cancel = session::cancel_on_signal(console);
     let progress = progress::sink(console, 0);
     let logs = Logs::new(settings.cache_dir()?, std::time::SystemTime::now());

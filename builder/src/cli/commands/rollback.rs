@@ -1,8 +1,8 @@
 use super::super::args::RollbackArgs;
 use super::super::console::Console;
+use super::super::places::{self, problem};
 use super::super::settings::Settings;
 use super::super::{Ending, Environment};
-use super::publish::{problem, registry, target};
 use crate::model::{Diagnostic, Diagnostics, Reference};
 use crate::publish::{self, Journal, Move, Moved, Releases};
 use crate::report::count;
@@ -13,9 +13,9 @@ pub(in super::super) fn run(
     environment: &Environment,
     console: &Console,
 ) -> Result<Ending, Diagnostics> {
-    let place = target(settings)?;
+    let place = places::target(settings)?;
     let journal = Journal::open(&settings.cache_dir()?.join("publish"), &place)?;
-    let pusher = registry(&place, environment)?;
+    let pusher = places::pusher(&place, environment, None)?;
     let releases = Releases {
         pusher: &pusher,
         place: &place,

@@ -2,16 +2,14 @@ use std::time::{Duration, SystemTime};
 
 use super::super::args::{SearchArgs, TableFormat};
 use super::super::console::Console;
-use super::super::engine::registry_options;
-use super::super::keychain::DockerKeychain;
 use super::super::settings::Settings;
-use super::super::{Ending, Environment};
+use super::super::{Ending, Environment, places};
 use super::session;
 use crate::archive::FIXED_TIME;
-use crate::model::{Class, Diagnostic, Diagnostics, Place};
+use crate::model::{Class, Diagnostic, Diagnostics};
 use crate::plan::FINGERPRINT_LABEL;
 use crate::publish::{self, Found};
-use crate::registry::{Client, Error, Keychain as _, Repository};
+use crate::registry::{Error, Repository};
 use crate::report::{self, Listed, count};
 
 pub(in super::super) async fn run(
@@ -21,22 +19,11 @@ pub(in super::super) async fn run(
     console: &Console,
 ) -> Result<Ending, Diagnostics> {
     let place = match &args.place {
-        None => Place {
-            registry: settings.registry.clone(),
-            namespace: settings.namespace.clone(),
-        },
-        Some(text) => {
-            let named = Place::parse(text)?;
-            Place {
-                registry: named.registry.or_else(|| settings.registry.clone()),
-                ..named
-            }
-        }
+        None => places::own(settings),
+        Some(text) => places::named(text, settings)?,
     };
     let any = Repository::of(&place.path("any")?);
-    let client = Client::new(registry_options(environment)?);
-    let credentials = DockerKeychain::new(environment).credentials_for(&any)?;
-    client.log_in(&any, credentials.as_ref());
+    let client = places::client(&place, environment, None)?;
 
     let cancel = session::cancel_on_signal(console);
     let platform = settings.platform.clone();

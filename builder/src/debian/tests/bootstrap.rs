@@ -154,6 +154,7 @@ fn request(server: &Server, keys: &Arc<[u8]>) -> Request {
         mirrors: Mirrors::Named(format!("{}/debian/", server.url)),
         keyring: Some(Arc::clone(keys)),
         now: UNIX_EPOCH + NOW,
+        pinned: BTreeMap::new(),
     }
 }
 
@@ -282,6 +283,27 @@ fn only_what_changed_is_fetched_again() {
         .filter(|(path, _)| !path.ends_with("InRelease"));
     assert!(others.clone().count() > 4);
     assert!(others.clone().all(|(_, count)| *count == 1), "{asked:?}");
+}
+
+#[test]
+fn an_archive_that_is_pinned_must_be_in_that_state() {
+    let mut archive = Archive::new();
+    let (server, keys) = archive.serve();
+    let mut request = request(&server, &keys);
+    let (_folder, downloads) = downloads();
+    let state = archive_state(&request, &downloads).unwrap();
+    assert_eq!(state["trixie"].date, "Tue, 14 Nov 2023 22:13:30 UTC");
+    let pinned = state
+        .iter()
+        .map(|(name, s)| (name.clone(), s.inrelease.clone()));
+    request.pinned = pinned.collect();
+    made(&request).unwrap();
+    archive.packages.push('\n');
+    let (server, keys) = archive.serve();
+    request.mirrors = Mirrors::Named(format!("{}/debian/", server.url));
+    request.keyring = Some(keys);
+    let problem = made(&request).unwrap_err().to_string();
+    assert!(problem.contains("trixie moved on"), "{problem}");
 }
 
 #[test]

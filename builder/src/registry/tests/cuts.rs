@@ -89,6 +89,43 @@ fn an_upload_goes_on_where_it_was_cut() {
 }
 
 #[test]
+fn an_upload_that_a_process_left_open_is_gone_on_with_by_the_next() {
+    for forgets in [false, true] {
+        let memory = Memory::new(Habits {
+            forgets,
+            ..Habits::default()
+        });
+        let inner = Arc::clone(&memory);
+        let cut = std::sync::atomic::AtomicBool::new(false);
+        let guard = move |request: &Request| match request.method.as_str() {
+            "PATCH" if !cut.swap(true, Ordering::Relaxed) => Gate::Part(1_200_000),
+            _ => Gate::Pass,
+        };
+        let server = Server::guarded(guard, move |request| inner.answer(request));
+        let folder = tempfile::tempdir().unwrap();
+        let process = || {
+            Pusher::new(Client::new(Options {
+                attempts: 1,
+                uploads: Some(folder.path().to_path_buf()),
+                ..options().0
+            }))
+        };
+        let mut store = Store::default();
+        let blobs = [store.add(noise(3_000_000, 1))];
+        let to = repository(&server, "a");
+        push(&process(), &to, &blobs, &store, &[]).unwrap_err();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        push(&process(), &to, &blobs, &store, &[]).unwrap();
+        let seen = server.seen();
+        let patches = seen.iter().filter(|r| r.method == "PATCH");
+        let sent: Vec<_> = patches.map(|r| r.header("content-range")).collect();
+        let rest = (!forgets).then_some("1200000-2999999");
+        assert_eq!(sent, [None, rest], "{forgets}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}
+
+#[test]
 fn the_end_of_an_upload_whose_answer_is_lost_is_not_sent_again() {
     let memory = Memory::new(Habits::default());
     let inner = Arc::clone(&memory);

@@ -1,4 +1,5 @@
 use super::super::table::{count, human_seconds, human_size};
+use super::checks;
 use super::log::{Entry, Log, shares};
 use super::markup::{Markup, Percent, shortened};
 use super::overview::{self, clock};
@@ -50,6 +51,9 @@ fn article(out: &mut Markup, view: &View<'_>, image: usize, room: usize) {
         out.raw("</div>");
     }
     facts(out, view, image);
+    if let Some(checked) = about.checked {
+        checks::section(out, checked);
+    }
     for work in view.works_on(image) {
         steps(out, view, work);
     }

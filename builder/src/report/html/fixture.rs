@@ -1,11 +1,13 @@
 //! Runs that never were, for tests.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::super::summary::{Failure, ImageReport, Status, Summary};
 use super::{Parents, Run, Timeline};
 use crate::event::{Activity, Ending, Event};
+use crate::gate::Checked;
 use crate::model::{Class, Diagnostic, Digest, Fingerprint, ImageName, ServiceName};
 
 pub(super) fn image(name: &str) -> ImageName {
@@ -41,6 +43,7 @@ pub(super) struct Synthetic {
     pub(super) summary: Summary,
     pub(super) parents: Parents,
     pub(super) timeline: Timeline,
+    checked: BTreeMap<ImageName, Checked>,
 }
 
 impl Synthetic {
@@ -56,6 +59,7 @@ impl Synthetic {
             },
             parents: Parents::default(),
             timeline: Timeline::default(),
+            checked: BTreeMap::new(),
         }
     }
 
@@ -125,6 +129,7 @@ impl Synthetic {
             summary: &self.summary,
             parents: &self.parents,
             timeline: &self.timeline,
+            checked: &self.checked,
             begun: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000),
         }
         .html()

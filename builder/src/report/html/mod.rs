@@ -14,10 +14,11 @@
 //! | `timeline`, `log` | what the page is made from: events and their times |
 //! | `view` | all that is worked out before anything is drawn |
 //! | `lanes`, `critical`, `layout` | who ran beside whom; the longest chain; where the graph's images stand |
-//! | `overview`, `chart`, `graph`, `table`, `details` | the parts of the page |
+//! | `overview`, `chart`, `graph`, `table`, `details`, `checks` | the parts of the page |
 //! | `page.css`, `page.js` | how it looks; what filters, sorts and highlights |
 
 mod chart;
+mod checks;
 mod critical;
 mod details;
 #[cfg(test)]
@@ -35,6 +36,7 @@ mod tests;
 mod timeline;
 mod view;
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use base64::Engine as _;
@@ -44,6 +46,8 @@ pub use parents::Parents;
 pub use timeline::Timeline;
 
 use super::summary::Summary;
+use crate::gate::Checked;
+use crate::model::ImageName;
 use markup::Markup;
 use view::View;
 
@@ -59,6 +63,8 @@ pub struct Run<'a> {
     pub parents: &'a Parents,
     /// What happened when.
     pub timeline: &'a Timeline,
+    /// What the gate found of images; nothing for other commands.
+    pub checked: &'a BTreeMap<ImageName, Checked>,
     /// When it began.
     pub begun: SystemTime,
 }

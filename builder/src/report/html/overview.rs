@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::super::table::{count, human_seconds, human_size};
+use super::checks;
 use super::markup::{Markup, shortened};
 use super::timeline::Ended;
 use super::view::{View, class, link, mark, word};
@@ -148,6 +149,9 @@ fn failure(out: &mut Markup, view: &View<'_>, image: usize, open: bool) {
         out.text(shortened(&failure.message, 600));
     }
     out.raw("</summary>");
+    if let Some(checked) = view.images[image].checked {
+        checks::failed(out, checked);
+    }
     explanation(out, view, image);
     let blocked: Vec<usize> = (0..view.images.len())
         .filter(|i| {

@@ -6,6 +6,7 @@ use super::Run;
 use super::critical::critical;
 use super::timeline::{Ended, Timeline, Work};
 use crate::event::Activity;
+use crate::gate::Checked;
 use crate::model::ImageName;
 
 /// A run with all that is worked out of it before anything is drawn. Images go by their position in
@@ -30,6 +31,8 @@ pub(super) struct Image<'a> {
     pub(super) base: Option<usize>,
     /// Bytes of its own, where its base's are known too.
     pub(super) own: Option<u64>,
+    /// What the gate found.
+    pub(super) checked: Option<&'a Checked>,
 }
 
 /// Images each of which had to wait for the one before.
@@ -165,6 +168,7 @@ fn images<'a>(run: &Run<'a>) -> Vec<Image<'a>> {
                 .filter(|base| parents.contains(base)),
             parents,
             own,
+            checked: run.checked.get(&report.image),
         });
     }
     for i in 0..images.len() {

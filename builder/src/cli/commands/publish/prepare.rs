@@ -1,202 +1,37 @@
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use tokio_util::sync::CancellationToken;
 
-use super::super::args::{PublishArgs, TableFormat};
-use super::super::console::Console;
-use super::super::fleet::{self, Fleet, Naming};
-use super::super::keychain::DockerKeychain;
-use super::super::page::Page;
-use super::super::settings::Settings;
-use super::super::{Ending, Environment, Invocation, keys, progress, published, version};
-use super::attest::Attester;
-use super::session::{self, BuiltImage, Session};
+use super::super::super::args::PublishArgs;
+use super::super::super::fleet::{self, Fleet, Naming};
+use super::super::super::keychain::DockerKeychain;
+use super::super::super::page::Page;
+use super::super::super::places::problem;
+use super::super::super::{Invocation, keys, progress, version};
+use super::super::attest::Attester;
+use super::super::session::{self, BuiltImage, Session};
 use crate::event::Tee;
 use crate::inventory::Inventory;
 use crate::model::{Diagnostic, Diagnostics, Digest, ImageName, Place, Reference, Tag};
 use crate::plan;
-use crate::publish::{
-    self, Content, Holder, Journal, Move, PushItem, Pusher, Release, Released, Releases,
-};
-use crate::registry::{self, Client};
+use crate::publish::{self, Content, Holder, PushItem, Pusher, Release, Released, Releases};
 use crate::report::{self, Status, Summary};
 use crate::schedule::{self, Job, Outcome};
 
-pub(in super::super) async fn run(
-    args: &PublishArgs,
-    invocation: Invocation<'_>,
-) -> Result<Ending, Diagnostics> {
-    let Invocation {
-        settings,
-        environment,
-        console,
-    } = invocation;
-    let begun = Instant::now();
-    let place = target(settings)?;
-    let journal = Journal::open(&settings.cache_dir()?.join("publish"), &place)?;
-    let unfinished = journal.unfinished()?;
-    let registry = registry(&place, environment)?;
-    let client = registry.client().clone();
-    let releases = Releases {
-        pusher: &registry,
-        place: &place,
-    };
-    let page = Page::begin(&args.html, begun)?;
-    let mut run = None;
-    let release = match unfinished {
-        Some(release) if args.resume => {
-            console.say(&format!("release {}: going on with its tags", release.id));
-            release
-        }
-        Some(release) => {
-            return Err(Diagnostic::definition(format!(
-                "the tags of release {} in {place} are half moved",
-                release.id
-            ))
-            .hint("`kolla publish --resume` moves the rest, `kolla rollback` moves them back")
-            .into());
-        }
-        None => {
-            let fleet = fleet::load(settings)?;
-            let naming = Naming::new(settings)?;
-            session::warn_of_dirty(settings, &naming, console);
-            let work = Work {
-                fleet: &fleet,
-                place: &place,
-                releases,
-                page: &page,
-                invocation,
-            };
-            let Some((release, mut summary)) = work.prepare(args, &naming).await? else {
-                return Ok(Ending::Interrupted);
-            };
-            summary.seconds = begun.elapsed().as_secs_f64();
-            if release.images().all(|(_, one)| unchanged(one)) {
-                console.say(&format!(
-                    "nothing to publish: {} in {place} has all of it, under these tags",
-                    report::count(release.images.len(), "image")
-                ));
-                return end(page, Some((fleet, summary)), console);
-            }
-            let inputs = fleet.fingerprints.iter();
-            let inputs = inputs.filter(|(image, _)| release.images.contains_key(image.as_str()));
-            let inputs = inputs.map(|(image, known)| (image.as_str(), &known.inputs));
-            releases.keep(&release, &inputs.collect())?;
-            journal.begin(&place, &release)?;
-            run = Some((fleet, summary));
-            release
-        }
-    };
-    finish(&client, &journal, releases, &release, console)?;
-    if let Some(path) = &args.output {
-        std::fs::write(path, release.to_json()).map_err(|e| {
-            Diagnostic::environment(format!("cannot write the release: {e}"))
-                .at(crate::model::Location::file(path))
-        })?;
-    }
-    match args.format {
-        TableFormat::Table => {
-            console.result(&report::release_table(&release, console.width()))?;
-            console.say(&format!(
-                "\nrelease {} in {place}: {} published in {}",
-                release.id,
-                report::count(release.images.len(), "image"),
-                report::human_seconds(begun.elapsed().as_secs_f64())
-            ));
-        }
-        TableFormat::Json => console.result(&release.to_json())?,
-    }
-    end(page, run, console)
-}
-
-/// Writes the page, where one was asked for; going on with tags leaves nothing to show.
-fn end(
-    page: Page,
-    run: Option<(Fleet, Summary)>,
-    console: &Console,
-) -> Result<Ending, Diagnostics> {
-    match run {
-        Some((fleet, summary)) => page.end(&fleet.graph, &summary, Ending::Good, console),
-        None => Ok(Ending::Good),
-    }
-}
-
-/// Where images are published: publishing without a word on where is more likely a slip than Docker Hub.
-pub(super) fn target(settings: &Settings) -> Result<Place, Diagnostic> {
-    let Some(registry) = &settings.registry else {
-        return Err(
-            Diagnostic::definition("there is no registry to publish in").hint(
-                "name one with --registry, or as `registry` in kolla.toml; `docker.io` is Docker Hub",
-            ),
-        );
-    };
-    Ok(Place {
-        registry: Some(registry.clone()),
-        namespace: settings.namespace.clone(),
-    })
-}
-
-/// What speaks to the registry of a place, logged in.
-pub(super) fn registry(
-    place: &Place,
-    environment: &Environment,
-) -> Result<Arc<registry::Pusher>, Diagnostic> {
-    published::registry(place, environment, registry::Options::default().attempts)
-}
-
-pub(super) fn problem(error: &registry::Error) -> Diagnostic {
-    crate::engine::Error::from(error).diagnostic()
-}
-
-fn unchanged(released: &Released) -> bool {
-    let is = |before: &Option<Digest>| before.as_ref() == Some(&released.digest);
-    released.before.values().all(is)
-}
-
-/// Moves the tags of a release that is kept, and notes that.
-fn finish(
-    client: &Client,
-    journal: &Journal,
-    releases: Releases<'_>,
-    release: &Release,
-    console: &Console,
-) -> Result<(), Diagnostics> {
-    let tags = release.tags();
-    let moves: Vec<Move> = release
-        .images()
-        .flat_map(|(image, one)| {
-            tags.iter().map(move |tag| Move {
-                reference: releases.place.reference(&image, tag),
-                to: Some(one.digest.clone()),
-            })
-        })
-        .collect();
-    console.say(&format!("moving {} ...", report::count(moves.len(), "tag")));
-    publish::move_tags(client, &moves).map_err(|error| {
-        problem(&error)
-            .note("some of the release's tags may have moved, and others not")
-            .hint("`kolla publish --resume` moves the rest, `kolla rollback` moves them back")
-    })?;
-    releases.make_current(&release.id)?;
-    journal.end()?;
-    Ok(())
-}
-
 /// Publishing up to where tags move.
-struct Work<'a> {
-    fleet: &'a Fleet,
-    place: &'a Place,
-    releases: Releases<'a>,
-    page: &'a Page,
-    invocation: Invocation<'a>,
+pub(super) struct Work<'a> {
+    pub(super) fleet: &'a Fleet,
+    pub(super) place: &'a Place,
+    pub(super) releases: Releases<'a>,
+    pub(super) page: &'a Page,
+    pub(super) invocation: Invocation<'a>,
 }
 
 impl Work<'_> {
     /// Brings everything to the registry that a release names, and makes sure that it is there. Changes
     /// nothing that anybody pulls by a tag. None where it was interrupted.
-    async fn prepare(
+    pub(super) async fn prepare(
         &self,
         args: &PublishArgs,
         naming: &Naming,

@@ -1,0 +1,64 @@
+use super::super::args::{LockArgs, TableFormat};
+use super::super::fleet::{self, Fleet};
+use super::super::network::Network;
+use super::super::{Ending, Invocation};
+use super::session;
+use crate::model::{Diagnostic, Diagnostics, ImageName};
+use crate::pins::{self, Move, Patterns};
+use crate::report;
+
+pub(in super::super) fn run(
+    args: &LockArgs,
+    invocation: Invocation<'_>,
+) -> Result<Ending, Diagnostics> {
+    let Invocation {
+        settings,
+        environment,
+        console,
+    } = invocation;
+    if settings.locked {
+        return Err(Diagnostic::definition(
+            "--locked is for commands that leave kolla.lock as it is",
+        )
+        .into());
+    }
+    let update = args.update.as_deref().map(Patterns::new).transpose()?;
+    let before = fleet::load(settings)?;
+    let fetcher = session::fetcher(settings, environment)?;
+    let network = Network::new(&fetcher, invocation)?;
+    let needs = before.graph.needs();
+    let pins = pins::moved(&before.pins, &needs, update.as_ref(), &network)?;
+    let moves = Move::between(&before.pins, &pins);
+    let after = fleet::load_pinned(settings, pins)?;
+    pins::write(&settings.root, &after.pins)?;
+    let affected = affected(&before, &after);
+    match args.format {
+        TableFormat::Table => {
+            if !moves.is_empty() {
+                console.result(&report::moves_table(&moves, console.width()))?;
+                console.say("");
+            }
+            let pinned = after.pins.archives.values().flatten().count() + after.pins.images.len();
+            console.say(&report::moves_line(
+                &moves,
+                pinned,
+                affected.len(),
+                after.graph.len(),
+            ));
+        }
+        TableFormat::Json => {
+            console.result(&format!("{:#}\n", report::moves_json(&moves, &affected)))?;
+        }
+    }
+    Ok(Ending::Good)
+}
+
+/// The images whose fingerprints are others.
+fn affected<'a>(before: &'a Fleet, after: &'a Fleet) -> Vec<&'a ImageName> {
+    let fingerprint =
+        |fleet: &'a Fleet, image: &ImageName| Some(&fleet.fingerprints.get(image)?.fingerprint);
+    let images = after.graph.nodes().map(|node| node.image());
+    images
+        .filter(|image| fingerprint(before, image) != fingerprint(after, image))
+        .collect()
+}

@@ -1,0 +1,58 @@
+//! What archives and registries have at the moment.
+
+use super::engine::registry_options;
+use super::keychain::DockerKeychain;
+use super::{Environment, Invocation};
+use crate::context::Fetcher;
+use crate::engine;
+use crate::model::{Diagnostic, Digest, Reference};
+use crate::pins::{self, Archive, Suites};
+use crate::registry::{Client, Keychain as _, Options, Repository};
+
+/// How often a registry is asked.
+const ATTEMPTS: u32 = 4;
+
+/// The network as this machine reaches it.
+pub(super) struct Network<'a> {
+    fetcher: &'a Fetcher,
+    client: Client,
+    environment: &'a Environment,
+}
+
+impl<'a> Network<'a> {
+    pub(super) fn new(
+        fetcher: &'a Fetcher,
+        invocation: Invocation<'a>,
+    ) -> Result<Self, Diagnostic> {
+        let environment = invocation.environment;
+        let client = Client::new(Options {
+            attempts: ATTEMPTS,
+            ..registry_options(environment)?
+        });
+        Ok(Self {
+            fetcher,
+            client,
+            environment,
+        })
+    }
+}
+
+impl pins::Network for Network<'_> {
+    fn archive(&self, archive: &Archive) -> Result<Suites, Diagnostic> {
+        self.fetcher.archive_state(&archive.bootstrap)
+    }
+
+    fn image(&self, image: &Reference) -> Result<Digest, Diagnostic> {
+        let repository = Repository::of(image);
+        let credentials = DockerKeychain::new(self.environment).credentials_for(&repository)?;
+        self.client.log_in(&repository, credentials.as_ref());
+        let found = self.client.resolve(image);
+        let found = found.map_err(|error| engine::Error::from(&error).diagnostic())?;
+        found.ok_or_else(|| {
+            Diagnostic::environment(format!(
+                "there is no image `{image}` in {}",
+                repository.registry()
+            ))
+        })
+    }
+}

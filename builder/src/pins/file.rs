@@ -1,0 +1,157 @@
+//! `kolla.lock` as text.
+
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Write as _};
+use std::path::Path;
+
+use toml::Spanned;
+
+use super::{Pins, Suites};
+use crate::catalog::toml as definitions;
+use crate::model::{Diagnostic, Digest, Location, Reference, Source};
+
+/// The file's name, in the fleet's folder.
+pub const FILE: &str = "kolla.lock";
+const VERSION: u32 = 1;
+const HEAD: &str = "# What the network could change under the images, held still.\n\
+    # Written by `kolla lock`; `kolla lock --update` moves on.\n";
+
+#[derive(serde::Serialize)]
+struct Written<'a> {
+    version: u32,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    images: BTreeMap<String, &'a Digest>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    archive: &'a BTreeMap<String, Suites>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Read {
+    version: Spanned<u32>,
+    #[serde(default)]
+    images: BTreeMap<Spanned<String>, Digest>,
+    #[serde(default)]
+    archive: BTreeMap<String, Suites>,
+}
+
+/// What the file of a fleet says; none where there is no file.
+///
+/// # Errors
+/// Definition where it is not as [`write`] writes it, environment where it cannot be read.
+pub fn read(root: &Path) -> Result<Option<Pins>, Diagnostic> {
+    let path = root.join(FILE);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            return Err(Diagnostic::environment(format!("cannot read it: {error}"))
+                .at(Location::file(&path)));
+        }
+    };
+    parse(&Source::new(path, text)).map(Some)
+}
+
+fn parse(source: &Source) -> Result<Pins, Diagnostic> {
+    let again = "`kolla lock` writes this file: take it from a commit where it is whole, or remove it and run `kolla lock`";
+    let found: Read = definitions::read(source).map_err(|problem| problem.hint(again))?;
+    if *found.version.get_ref() != VERSION {
+        return Err(Diagnostic::definition(format!(
+            "expected version {VERSION}, found {}",
+            found.version.get_ref()
+        ))
+        .at(source.location(found.version.span()))
+        .hint("another version of this program wrote it: use that, or remove the file and run `kolla lock`"));
+    }
+    let mut images = BTreeMap::new();
+    for (name, digest) in found.images {
+        let at = source.location(name.span());
+        let reference = Reference::parse(name.get_ref()).map_err(|p| p.at(at).hint(again))?;
+        images.insert(reference, digest);
+    }
+    Ok(Pins {
+        archives: found.archive,
+        images,
+    })
+}
+
+/// Writes the file of a fleet, whole or not at all.
+///
+/// # Errors
+/// Environment where it cannot be written.
+pub fn write(root: &Path, pins: &Pins) -> Result<(), Diagnostic> {
+    let path = root.join(FILE);
+    let problem = |e: &dyn std::fmt::Display| {
+        Diagnostic::environment(format!("cannot write it: {e}")).at(Location::file(&path))
+    };
+    let text = text(pins).map_err(|e| problem(&e))?;
+    let mut file = tempfile::Builder::new()
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+        .tempfile_in(root)
+        .map_err(|e| problem(&e))?;
+    file.write_all(text.as_bytes()).map_err(|e| problem(&e))?;
+    file.persist(&path).map_err(|e| problem(&e.error))?;
+    Ok(())
+}
+
+fn text(pins: &Pins) -> Result<String, toml::ser::Error> {
+    let images = pins.images.iter();
+    let written = Written {
+        version: VERSION,
+        images: images.map(|(image, d)| (image.to_string(), d)).collect(),
+        archive: &pins.archives,
+    };
+    Ok(format!("{HEAD}{}", toml::to_string_pretty(&written)?))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::debian::SuiteState;
+
+    fn pins() -> Pins {
+        let state = SuiteState {
+            inrelease: Digest::of("x"),
+            date: "Sat, 21 Nov 2026 09:15:44 UTC".into(),
+        };
+        let suites = Suites::from([("trixie-security".into(), state)]);
+        let image = Reference::parse("registry.example:5000/debian:13").unwrap();
+        Pins {
+            archives: BTreeMap::from([("trixie".into(), suites)]),
+            images: BTreeMap::from([(image, Digest::of("y"))]),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(read(folder.path()).unwrap(), None);
+        for pins in [pins(), Pins::default()] {
+            write(folder.path(), &pins).unwrap();
+            assert_eq!(read(folder.path()).unwrap(), Some(pins));
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_mistake_has_its_place() {
+        let problem = |text: &str| {
+            let problem = parse(&Source::new(FILE, text)).unwrap_err();
+            assert!(!problem.hints().is_empty());
+            problem.to_string()
+        };
+        assert_eq!(
+            problem("version = 2\n"),
+            "kolla.lock:1:11: expected version 1, found 2"
+        );
+        let digest = Digest::of("x");
+        let image = format!("version = 1\n[images]\n\"A B\" = \"{digest}\"\n");
+        assert!(problem(&image).starts_with("kolla.lock:3:1: `A B` is not a valid image"));
+        let unknown = problem("version = 1\narchives = {}\n");
+        assert_eq!(unknown, "kolla.lock:2:1: unknown key `archives`");
+        let short = problem("version = 1\n[images]\n\"debian:13\" = \"sha256:12\"\n");
+        assert!(short.starts_with("kolla.lock:3:"), "{short}");
+    }
+}
