@@ -75,6 +75,19 @@ pub fn runs(words: &str) -> bool {
         })
 }
 
+/// Asserts that a file is what those who read it expect; the kinds are those of `tests/valid`.
+pub fn is_valid(kind: &str, file: &std::path::Path) {
+    let output = held_against(kind, file);
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    assert!(output.status.success(), "{output:?}\nof {kind}\n{text}");
+}
+
+/// What `tests/valid` says of a file.
+pub fn held_against(kind: &str, file: &std::path::Path) -> std::process::Output {
+    let mut checker = std::process::Command::new(repository().join("tests/valid"));
+    checker.arg(kind).arg(file).output().unwrap()
+}
+
 /// A cache that test binaries share, beside their engine: making the root file system of the real
 /// images takes most of a minute.
 pub fn shared_cache() -> String {

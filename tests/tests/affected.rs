@@ -388,6 +388,9 @@ fn a_pipeline_for_gitlab() {
         ]
         .concat();
         let run = kolla.ok(&all);
+        fleet.write("pipeline.yml", &run.stdout);
+        kolla_tests::is_valid("gitlab-ci", &fleet.path("pipeline.yml"));
+        fs::remove_file(fleet.path("pipeline.yml")).unwrap();
         let mut documents =
             YamlLoader::load_from_str(&run.stdout).unwrap_or_else(|e| panic!("{e} in\n{run}"));
         assert_eq!(documents.len(), 1);

@@ -213,6 +213,8 @@ fn what_is_made_from_an_image_that_fails_is_not_built() {
     let tag = |image: &str| format!("{}/{image}:{}-dirty", fleet.namespace, fleet.head());
     assert!(docker.has(&tag("base")) && !docker.has(&tag("web-base")) && !docker.has(&tag("tool")));
 
+    kolla_tests::is_valid("junit", &reports[0]);
+    kolla_tests::is_valid("sarif", &reports[1]);
     let xml = fs::read_to_string(junit).unwrap();
     assert!(xml.contains("<testsuite name=\"web-base\""), "{xml}");
     assert!(xml.contains("type=\"user\""), "{xml}");
@@ -220,11 +222,18 @@ fn what_is_made_from_an_image_that_fails_is_not_built() {
         xml.contains("web-base, which it is made from, failed"),
         "{xml}"
     );
-    let sarif: Value = serde_json::from_str(&fs::read_to_string(sarif).unwrap()).unwrap();
+    let sarif_text = fs::read_to_string(sarif).unwrap();
+    let sarif: Value = serde_json::from_str(&sarif_text).unwrap();
     let result = &sarif["runs"][0]["results"][0];
     assert_eq!(result["ruleId"], "user");
     let place = &result["locations"][0]["physicalLocation"]["artifactLocation"];
     assert_eq!(place["uri"], "services/web/web-base/Dockerfile.tera");
+    // And what is none is told from one.
+    let other = fleet.path("other");
+    fs::write(&other, sarif_text.replace("\"ruleId\"", "\"rule\"")).unwrap();
+    assert!(!kolla_tests::held_against("sarif", &other).status.success());
+    fs::write(&other, xml.replacen("failures=\"1\"", "failures=\"2\"", 1)).unwrap();
+    assert!(!kolla_tests::held_against("junit", &other).status.success());
     let markdown = fs::read_to_string(markdown).unwrap();
     assert!(markdown.contains("| web-base | **failed** |"), "{markdown}");
     assert!(markdown.contains("- `user`: it runs as"), "{markdown}");
@@ -378,6 +387,12 @@ fn the_files_for_ci_are_yaml_and_what_they_run_works() {
             .arg(&path)
             .status();
         assert!(status.unwrap().success(), "{file}");
+        match file {
+            "github.yaml" => kolla_tests::is_valid("github-workflows", &path),
+            "gitlab.yaml" => kolla_tests::is_valid("gitlab-ci", &path),
+            // Of Zuul's there is no schema.
+            _ => {}
+        }
     }
     let program = kolla_tests::kolla::program();
     for file in ["github.yaml", "gitlab.yaml", "zuul/gate.yaml"] {
