@@ -118,6 +118,7 @@ fn help_is_there_for_every_command() {
     for command in [
         "build",
         "plan",
+        "lock",
         "affected",
         "list",
         "graph",
