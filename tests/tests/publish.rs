@@ -48,6 +48,16 @@ fn publish(kolla: &Kolla, registry: &str) -> kolla_tests::Run {
     ])
 }
 
+/// Runs a command, and kills it as soon as it is time.
+fn kill(kolla: &Kolla, command: &[&str], is_time: impl Fn() -> bool) {
+    let mut started = kolla.start(command);
+    while started.is_running() && !is_time() {
+        std::thread::sleep(std::time::Duration::from_micros(200));
+    }
+    started.signal("KILL");
+    started.wait();
+}
+
 /// Whether a request moves a tag that people use.
 fn moves(request: &str) -> bool {
     request.starts_with("PUT ") && request.ends_with(&format!("/manifests/{TAG}"))
@@ -120,13 +130,8 @@ fn killed_at_any_moment_it_is_the_old_release_or_can_be_made_the_new() {
         kolla.ok(&["build", "--local", "--tag", TAG]);
         proxy.forget();
         let command = ["publish", "--registry", &proxy.address, "--tag", TAG];
-        let mut started = kolla.start(&command);
         let moment = requests * round / rounds;
-        while started.is_running() && proxy.passed().len() < moment {
-            std::thread::sleep(std::time::Duration::from_micros(200));
-        }
-        started.signal("KILL");
-        started.wait();
+        kill(&kolla, &command, || proxy.passed().len() >= moment);
         let now = tags(&registry, &fleet);
         let moved = TINY.into_iter().filter(|image| now[image] != before[image]);
         if (1..TINY.len()).contains(&moved.count()) {
@@ -172,13 +177,8 @@ fn killed_in_the_middle_of_a_blob_it_sends_that_blob_alone_again() {
         let before = tags(&registry, &fleet);
         kolla.ok(&["build", "--local", "--tag", TAG]);
         proxy.forget();
-        let mut started = kolla.start(&command);
         let moment = usize::try_from(BLOB * quarter / 4).unwrap();
-        while started.is_running() && proxy.bytes() < moment {
-            std::thread::sleep(std::time::Duration::from_micros(200));
-        }
-        started.signal("KILL");
-        started.wait();
+        kill(&kolla, &command, || proxy.bytes() >= moment);
         assert_eq!(tags(&registry, &fleet), before, "in quarter {quarter}");
         // Docker's registry 2 forgets an upload that was cut.
         let lost = proxy.bytes() as u64;
