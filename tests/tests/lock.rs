@@ -114,9 +114,13 @@ fn an_archive_that_moved_on_is_told_or_refused() {
         .says(said)
         .says("kolla lock --update")
         .hides("bootstrapping");
-    let store = kolla.home().join("store").display().to_string();
-    let built = ["build", "--local", "--store", &store, "base"];
-    kolla.ok(&built).says(said).says("1 built");
+    let built = ["build", "--local", "base"];
+    kolla.run(&built).exits(3).says(said);
+    kolla
+        .run(&["plan", "--local", "--locked", "base"])
+        .exits(3)
+        .says(said);
+    shows(&kolla.ok(&["plan", "--local", "base"]), "build");
     kolla.ok(&["lock"]).says("as before");
     kolla
         .ok(&["lock", "--update", "trixie"])
@@ -125,4 +129,51 @@ fn an_archive_that_moved_on_is_told_or_refused() {
     kolla
         .ok(&[&built[..], &["--locked"]].concat())
         .says("1 built");
+    // Where no archive answers, it may be in any state; what is there needs none.
+    let alone = kolla.with("KOLLA_MIRROR", "http://127.0.0.1:9/debian");
+    alone
+        .ok(&[&built[..], &["--locked"]].concat())
+        .says("1 reused");
+    let child = ["build", "--local", "--locked", "memcached"];
+    alone.run(&child).exits(3).says("http://127.0.0.1:9/debian");
+}
+
+#[test]
+fn what_no_pin_can_hold_still_is_refused_too() {
+    let fleet = Fleet::empty();
+    let commit = "0123456789".repeat(4);
+    let checksum = format!("sha256:{}", "0".repeat(64));
+    fleet.write(
+        "mine/Dockerfile",
+        &format!(
+            "FROM scratch\n\
+             ADD --checksum={checksum} https://host.invalid/a /\n\
+             ADD https://host.invalid/b.git#{commit}:folder /\n\
+             ADD https://host.invalid/c /\n\
+             ADD https://host.invalid/d.git#main /\n"
+        ),
+    );
+    let kolla = Kolla::without_engine(&fleet);
+    kolla.ok(&["lock"]).says("nothing to pin");
+    kolla.ok(&["check"]);
+    let refused = kolla.run(&["check", "--locked"]).exits(2);
+    let refused = refused
+        .says("mine/Dockerfile:4:5")
+        .says("mine/Dockerfile:5:5");
+    refused
+        .hides("mine/Dockerfile:2:")
+        .hides("mine/Dockerfile:3:");
+}
+
+#[test]
+fn a_base_image_of_one_s_own_is_not_pinned_for_everybody() {
+    let fleet = Fleet::tiny();
+    let kolla = Kolla::without_engine(&fleet);
+    let own = ["lock", "--base-image", "registry.example/mine:1"];
+    kolla
+        .run(&own)
+        .exits(2)
+        .says("not theirs")
+        .says("--base-image");
+    assert!(!fleet.path("kolla.lock").exists());
 }

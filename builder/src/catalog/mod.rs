@@ -23,6 +23,7 @@ pub use definition::{
     SourceDefinition, User,
 };
 pub use gate::{Check, GatePolicy, GateTable, Growth, Movement, Waiver};
+pub use tree::LOCK;
 
 use crate::model::{
     Diagnostic, Diagnostics, Digest, ImageName, Location, ServiceName, Source, did_you_mean,

@@ -18,6 +18,9 @@ pub(super) struct Found {
     pub(super) kind: FileKind,
 }
 
+/// The file of the pins, in the fleet's folder.
+pub const LOCK: &str = "kolla.lock";
+
 /// Paths relative to the root of the fleet, with `/` between parts.
 pub(super) type Tree = BTreeMap<String, Found>;
 
@@ -37,9 +40,11 @@ pub(super) fn read(root: &Path, tops: &[&str]) -> Result<Tree, Diagnostics> {
     problems.or_ok(tree)
 }
 
-/// Reads everything below a folder but git's own data, which in a second work tree is a file.
+/// Reads everything below a folder but git's own data, which in a second work tree is a file, and the
+/// pins of the fleet, which say what images are made from and are no part of any.
 pub(super) fn read_plain(root: &Path) -> Result<Tree, Diagnostics> {
-    walk(root, "", 0, &|name| name != ".git").map(|found| found.into_iter().collect())
+    let found = walk(root, "", 0, &|name| name != ".git")?;
+    Ok(found.into_iter().filter(|(path, _)| path != LOCK).collect())
 }
 
 fn walk(

@@ -1,10 +1,11 @@
 //! What archives and registries have at the moment.
 
+use std::sync::Arc;
+
 use super::engine::registry_options;
 use super::keychain::DockerKeychain;
-use super::{Environment, Invocation};
+use super::{Environment, Invocation, places};
 use crate::context::Fetcher;
-use crate::engine;
 use crate::model::{Diagnostic, Digest, Reference};
 use crate::pins::{self, Archive, Suites};
 use crate::registry::{Client, Keychain as _, Options, Repository};
@@ -39,7 +40,8 @@ impl<'a> Network<'a> {
 
 impl pins::Network for Network<'_> {
     fn archive(&self, archive: &Archive) -> Result<Suites, Diagnostic> {
-        self.fetcher.archive_state(&archive.bootstrap)
+        self.fetcher
+            .archive_state(&archive.bootstrap, Arc::default())
     }
 
     fn image(&self, image: &Reference) -> Result<Digest, Diagnostic> {
@@ -47,7 +49,7 @@ impl pins::Network for Network<'_> {
         let credentials = DockerKeychain::new(self.environment).credentials_for(&repository)?;
         self.client.log_in(&repository, credentials.as_ref());
         let found = self.client.resolve(image);
-        let found = found.map_err(|error| engine::Error::from(&error).diagnostic())?;
+        let found = found.map_err(|error| places::problem(&error))?;
         found.ok_or_else(|| {
             Diagnostic::environment(format!(
                 "there is no image `{image}` in {}",

@@ -94,7 +94,7 @@ impl fmt::Display for Origin {
 
 impl Origin {
     /// Puts a problem with a value where the value was written.
-    fn blame(&self, problem: Diagnostic) -> Diagnostic {
+    pub(super) fn blame(&self, problem: Diagnostic) -> Diagnostic {
         match self {
             Self::File(location) => problem.at(location.clone()),
             Self::Flag(flag) => problem.note(format!("given with {flag}")),
@@ -125,6 +125,8 @@ pub(super) struct Settings {
     pub(super) tags: Vec<Tag>,
     pub(super) release: bool,
     pub(super) base_image: String,
+    /// Where a base image comes from that the fleet's own file does not name.
+    pub(super) own_base_image: Option<Origin>,
     /// Whether everything must be as kolla.lock pins it.
     pub(super) locked: bool,
     pub(super) mirror: Option<String>,
@@ -336,6 +338,15 @@ impl Settings {
             args.base_image.as_deref(),
             |f| spanned(f.base_image.as_ref()),
         );
+        let of_fleet = fleet_file.map(|file| Source::new(file, "").path().to_path_buf());
+        let is_own = |origin: &Origin| match origin {
+            Origin::File(at) => Some(at.path()) != of_fleet.as_deref(),
+            _ => true,
+        };
+        let own_base_image = found
+            .as_ref()
+            .map(|(_, origin)| origin.clone())
+            .filter(is_own);
         let base_image = r.optional("base_image", found, Reference::parse);
         let found = r.text("mirror", "--mirror", args.mirror.as_deref(), |f| {
             spanned(f.mirror.as_ref())
@@ -436,6 +447,7 @@ impl Settings {
             places,
             tags,
             release: args.release,
+            own_base_image,
             locked: args.locked,
             base_image: base_image.map(|r| r.to_string()).unwrap_or_default(),
             mirror,

@@ -1,6 +1,6 @@
 //! Sources from elsewhere: fetched once, checked, and kept in the cache.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,8 +28,6 @@ pub struct Fetcher {
     toolchain: Option<Toolchain>,
     platform: Platform,
     now: SystemTime,
-    /// Suites whose archives are not as they are pinned.
-    moved: BTreeSet<String>,
     /// Programs are compiled one after the other: one compilation takes all CPUs, and images that need
     /// the same program wait for it.
     compiling: Arc<Mutex<()>>,
@@ -52,17 +50,7 @@ impl Fetcher {
             toolchain,
             platform,
             now,
-            moved: BTreeSet::new(),
             compiling: Arc::default(),
-        }
-    }
-
-    /// The same, where the archives of these suites are taken as they are and not as they are pinned.
-    #[must_use]
-    pub fn unpinned(self, suites: BTreeSet<String>) -> Self {
-        Self {
-            moved: suites,
-            ..self
         }
     }
 
@@ -85,27 +73,11 @@ impl Fetcher {
             Some(_) => problem,
             None => problem.at(source.declared.clone()),
         };
-        let as_it_is;
-        let origin = match &source.origin {
-            Origin::Bootstrap(pinned) if self.moved.contains(&pinned.suite) => {
-                as_it_is = Origin::Bootstrap(Bootstrap {
-                    pinned: BTreeMap::new(),
-                    ..pinned.clone()
-                });
-                &as_it_is
-            }
-            origin => origin,
-        };
-        let path = self.folder.join(match origin {
+        let path = self.folder.join(match &source.origin {
             Origin::Url { sha256, .. } => format!("url-{}", sha256.hex()),
             Origin::Git { commit, .. } => format!("git-{commit}.tar"),
             Origin::Bootstrap(bootstrap) => {
-                let key = format!("{}\0{}", self.platform, serde_json::json!(bootstrap));
-                format!(
-                    "unpacked-{}-{}.tar",
-                    bootstrap.suite,
-                    &Digest::of(key).hex()[..16]
-                )
+                format!("{}{}.tar", self.unpacked(bootstrap), pinned_as(bootstrap))
             }
             Origin::Crate(program) => {
                 let key = program.key(self.toolchain.as_ref(), &self.platform);
@@ -113,11 +85,11 @@ impl Fetcher {
             }
             Origin::Local { path } => return Ok(path.clone()),
         });
-        let _turn = match origin {
+        let _turn = match &source.origin {
             Origin::Crate(_) => Some(self.compiling.lock().await),
             _ => None,
         };
-        if path.exists() && !(anew && matches!(origin, Origin::Bootstrap(_))) {
+        if path.exists() && !(anew && matches!(source.origin, Origin::Bootstrap(_))) {
             return Ok(path);
         }
         std::fs::create_dir_all(&self.folder).map_err(|e| self.cache_error(&e))?;
@@ -127,9 +99,9 @@ impl Fetcher {
             .tempdir_in(&self.folder)
             .map_err(|e| self.cache_error(&e))?;
         let file = partial.path().join("file");
-        let what = describe(origin);
+        let what = describe(&source.origin);
         sink.emit(Event::Preparing { what: what.clone() });
-        let fetched = match origin {
+        let fetched = match &source.origin {
             Origin::Url { url, sha256 } => download(url, sha256, &file).await,
             Origin::Git { url, commit } => git(url, commit, partial.path(), &file).await,
             Origin::Bootstrap(bootstrap) => self.bootstrap(bootstrap, partial.path(), &file).await,
@@ -150,7 +122,36 @@ impl Fetcher {
         sink.emit(Event::Prepared { what });
         fetched.map_err(placed)?;
         std::fs::rename(&file, &path).map_err(|e| self.cache_error(&e))?;
+        if let Origin::Bootstrap(bootstrap) = &source.origin {
+            self.forget_other_states(bootstrap, &path);
+        }
         Ok(path)
+    }
+
+    /// What the files of a root file system's states begin with.
+    fn unpacked(&self, bootstrap: &Bootstrap) -> String {
+        let declared = Bootstrap {
+            pinned: BTreeMap::new(),
+            ..bootstrap.clone()
+        };
+        let key = format!("{}\0{}", self.platform, serde_json::json!(declared));
+        format!(
+            "unpacked-{}-{}",
+            bootstrap.suite,
+            &Digest::of(key).hex()[..16]
+        )
+    }
+
+    /// Of a root file system one state is kept, the last one made.
+    fn forget_other_states(&self, bootstrap: &Bootstrap, kept: &Path) {
+        let start = self.unpacked(bootstrap);
+        let entries = std::fs::read_dir(&self.folder).into_iter().flatten();
+        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+            let name = path.file_name().and_then(|name| name.to_str());
+            if path != kept && name.is_some_and(|name| name.starts_with(&start)) {
+                let _ = std::fs::remove_file(path);
+            }
+        }
     }
 
     fn cache_error(&self, error: &std::io::Error) -> Diagnostic {
@@ -215,13 +216,29 @@ impl Fetcher {
         })
     }
 
-    /// The archive that a root file system would be bootstrapped from, as it is now.
+    /// The archive that a root file system would be bootstrapped from, as it is now. Ends early when `stop`
+    /// becomes true.
     ///
     /// # Errors
     /// Those of [`debian::archive_state`], and environment where no archive is known.
-    pub fn archive_state(&self, bootstrap: &Bootstrap) -> Result<Suites, Diagnostic> {
-        let downloads = debian::Downloads::new(PathBuf::new(), PathBuf::new(), Arc::default());
+    pub fn archive_state(
+        &self,
+        bootstrap: &Bootstrap,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Suites, Diagnostic> {
+        let downloads = debian::Downloads::new(PathBuf::new(), PathBuf::new(), stop);
         debian::archive_state(&self.request(bootstrap)?, &downloads)
+    }
+}
+
+/// Nothing for an archive that is not pinned.
+fn pinned_as(bootstrap: &Bootstrap) -> String {
+    match bootstrap.pinned.is_empty() {
+        true => String::new(),
+        false => {
+            let pins = serde_json::json!(bootstrap.pinned).to_string();
+            format!("-{}", &Digest::of(pins).hex()[..16])
+        }
     }
 }
 

@@ -171,13 +171,13 @@ fn read_releases(request: &Request, downloads: &Downloads) -> Result<Vec<Signed>
             .hint("`keyring` names a file as `gpg --export` writes it")
     })?;
     let first = request.mirrors.suite(&request.suite);
-    let first = read_release(first, &keyring, request.now, downloads)?;
+    let first = read_release(first, &keyring, request, downloads)?;
     let updates = request
         .mirrors
         .updates(&request.suite, first.release.suite());
     let mut suites = vec![first];
     for source in updates {
-        suites.push(read_release(source, &keyring, request.now, downloads)?);
+        suites.push(read_release(source, &keyring, request, downloads)?);
     }
     Ok(suites)
 }
@@ -193,12 +193,12 @@ fn read_archive(
         && let Some(other) = suites.iter().find(|signed| !as_pinned(signed))
     {
         return Err(Diagnostic::environment(format!(
-            "cannot bootstrap {}: {} moved on just now, to its state of {}",
+            "cannot bootstrap {}: {} is not in the state that is pinned, but in that of {}",
             request.suite,
             other.source.suite,
             other.release.date()
         ))
-        .hint("try again: what kolla.lock pins is then known to be gone"));
+        .hint("`kolla lock --update` moves on to it"));
     }
     let mut wanted = Vec::new();
     let mut of = Vec::new();
@@ -267,9 +267,10 @@ fn read_archive(
 fn read_release(
     source: Source,
     keyring: &Keyring,
-    now: SystemTime,
+    request: &Request,
     downloads: &Downloads,
 ) -> Result<Signed, Diagnostic> {
+    let now = request.now;
     let url = format!("{}/dists/{}/InRelease", source.uri, source.suite);
     let Some(bytes) = downloads.small(&url, MAX_RELEASE)? else {
         return Err(
@@ -283,14 +284,16 @@ fn read_release(
         Diagnostic::environment(format!("cannot trust {url}: {e}"))
             .hint("use another mirror with --mirror; for an archive that is not Debian's, name its keys with `keyring` in the bootstrap table")
     })?;
-    let release = Release::parse(&text, &source.suite, now).map_err(|e| {
+    let inrelease = Digest::of(&bytes);
+    let pinned = request.pinned.get(&source.suite) == Some(&inrelease);
+    let release = Release::parse(&text, &source.suite, now, pinned).map_err(|e| {
         Diagnostic::environment(format!("cannot use {url}: {e}"))
             .hint("use another mirror with --mirror")
     })?;
     Ok(Signed {
         source,
         release,
-        inrelease: Digest::of(&bytes),
+        inrelease,
     })
 }
 

@@ -43,8 +43,14 @@ pub(super) struct Release {
 
 impl Release {
     /// Reads the signed text of a Release (the archive's repository format, "Release files").
-    /// `suite` is the suite or the codename that was asked for.
-    pub(super) fn parse(text: &str, suite: &str, now: SystemTime) -> Result<Self, ReleaseError> {
+    /// `suite` is the suite or the codename that was asked for. One that is pinned may be out of date: it
+    /// is what is wanted.
+    pub(super) fn parse(
+        text: &str,
+        suite: &str,
+        now: SystemTime,
+        pinned: bool,
+    ) -> Result<Self, ReleaseError> {
         let malformed = |why: &str| ReleaseError::Malformed(why.to_owned());
         let paragraphs = BorrowedParser::new(text)
             .parse_all()
@@ -65,7 +71,7 @@ impl Release {
             return Err(ReleaseError::NotYet(field("Date").to_owned()));
         }
         let until = field("Valid-Until");
-        if !until.is_empty() {
+        if !until.is_empty() && !pinned {
             let end = time(until).ok_or_else(|| malformed("`Valid-Until` is not a date"))?;
             if end < now {
                 return Err(ReleaseError::Expired(until.to_owned()));
@@ -147,12 +153,12 @@ mod tests {
     fn a_release_is_that_of_its_suite_and_of_its_codename() {
         let now = at("Sun, 22 Nov 2026 00:00:00 UTC");
         for suite in ["stable", "trixie"] {
-            let release = Release::parse(TEXT, suite, now).unwrap();
+            let release = Release::parse(TEXT, suite, now, false).unwrap();
             assert!(release.by_hash());
             assert_eq!(release.file("main/binary-amd64/Packages").unwrap().0, 0);
             assert!(release.file("x").is_none());
         }
-        let other = Release::parse(TEXT, "bookworm", now)
+        let other = Release::parse(TEXT, "bookworm", now, false)
             .unwrap_err()
             .to_string();
         assert_eq!(
@@ -168,12 +174,19 @@ mod tests {
             "Valid-Until: Sat, 28 Nov 2026 9:15:44 UTC\nAcquire",
         );
         let dated = dated.replace(" 9:", " 09:");
-        assert!(Release::parse(&dated, "trixie", at("Sat, 28 Nov 2026 09:15:44 UTC")).is_ok());
-        let late = Release::parse(&dated, "trixie", at("Sat, 28 Nov 2026 09:15:45 UTC"));
+        assert!(
+            Release::parse(&dated, "trixie", at("Sat, 28 Nov 2026 09:15:44 UTC"), false).is_ok()
+        );
+        let late = Release::parse(&dated, "trixie", at("Sat, 28 Nov 2026 09:15:45 UTC"), false);
         assert!(matches!(late, Err(ReleaseError::Expired(_))), "{late:?}");
-        let early = Release::parse(&dated, "trixie", at("Fri, 20 Nov 2026 09:15:43 UTC"));
+        // What is pinned is wanted however old it is.
+        let pinned = at("Sun, 28 Nov 2027 09:15:45 UTC");
+        assert!(Release::parse(&dated, "trixie", pinned, true).is_ok());
+        let early = Release::parse(&dated, "trixie", at("Fri, 20 Nov 2026 09:15:43 UTC"), false);
         assert!(matches!(early, Err(ReleaseError::NotYet(_))), "{early:?}");
-        assert!(Release::parse(&dated, "trixie", at("Fri, 20 Nov 2026 09:15:44 UTC")).is_ok());
+        assert!(
+            Release::parse(&dated, "trixie", at("Fri, 20 Nov 2026 09:15:44 UTC"), false).is_ok()
+        );
     }
 
     #[test]
@@ -188,11 +201,11 @@ mod tests {
         ] {
             let text = TEXT.replace(old, new);
             assert!(
-                Release::parse(&text, "trixie", now).is_err(),
+                Release::parse(&text, "trixie", now, false).is_err(),
                 "{old} -> {new}"
             );
         }
-        assert!(Release::parse("", "trixie", now).is_err());
+        assert!(Release::parse("", "trixie", now, false).is_err());
     }
 
     #[test]

@@ -277,6 +277,33 @@ impl Dockerfile {
         found
     }
 
+    /// What `ADD` downloads without a `--checksum`, or clones without one and by anything but a whole
+    /// commit id: what arrives may be another thing tomorrow.
+    pub fn unsaid_sources(&self) -> Vec<Location> {
+        let none = BTreeMap::new();
+        let bases = self.bases(&none, &mut Problems::new(&self.source));
+        let stages = 0..self.stages.len();
+        let all = stages.flat_map(|index| self.effective(index, &bases));
+        let mut found = Vec::new();
+        for instruction in all {
+            let Kind::Add(transfer) = &instruction.kind else {
+                continue;
+            };
+            if instruction.flag("checksum").is_some() {
+                continue;
+            }
+            for source in &transfer.sources {
+                let word = match source {
+                    TransferSource::Url(word) => word,
+                    TransferSource::Git(word) if !names_commit(&word.text) => word,
+                    _ => continue,
+                };
+                found.push(self.source.location(word.span.clone()));
+            }
+        }
+        found
+    }
+
     /// The variables that `FROM` sees.
     fn scope(
         &self,
@@ -528,4 +555,12 @@ impl Dockerfile {
             });
         }
     }
+}
+/// `https://host/repository.git#COMMIT[:FOLDER]`, with 40 or 64 digits.
+fn names_commit(address: &str) -> bool {
+    let Some((_, fragment)) = address.split_once('#') else {
+        return false;
+    };
+    let commit = fragment.split(':').next().unwrap_or_default();
+    matches!(commit.len(), 40 | 64) && commit.bytes().all(|b| b.is_ascii_hexdigit())
 }

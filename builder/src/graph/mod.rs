@@ -268,6 +268,7 @@ fn needs<'g>(nodes: impl Iterator<Item = &'g Node>) -> Needs {
                 needs.archives.entry(suite).or_insert_with(archive);
             }
         }
+        needs.unsaid.extend(node.dockerfile.unsaid_sources());
         for used in &node.uses {
             if let Parent::External(image) = &used.target
                 && image.digest().is_none()

@@ -1,17 +1,20 @@
 //! `kolla.lock` as text.
 
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Write as _};
+use std::fs::File;
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::Path;
 
 use toml::Spanned;
 
 use super::{Pins, Suites};
-use crate::catalog::toml as definitions;
+use crate::catalog::{LOCK, toml as definitions};
 use crate::model::{Diagnostic, Digest, Location, Reference, Source};
 
 /// The file's name, in the fleet's folder.
-pub const FILE: &str = "kolla.lock";
+pub const FILE: &str = LOCK;
+/// The largest file taken, in bytes.
+const MAX: u64 = 4 << 20;
 const VERSION: u32 = 1;
 const HEAD: &str = "# What the network could change under the images, held still.\n\
     # Written by `kolla lock`; `kolla lock --update` moves on.\n";
@@ -27,7 +30,7 @@ struct Written<'a> {
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Read {
+struct Document {
     version: Spanned<u32>,
     #[serde(default)]
     images: BTreeMap<Spanned<String>, Digest>,
@@ -41,20 +44,35 @@ struct Read {
 /// Definition where it is not as [`write`] writes it, environment where it cannot be read.
 pub fn read(root: &Path) -> Result<Option<Pins>, Diagnostic> {
     let path = root.join(FILE);
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => {
-            return Err(Diagnostic::environment(format!("cannot read it: {error}"))
-                .at(Location::file(&path)));
-        }
+    let unreadable = |error: std::io::Error| {
+        Diagnostic::environment(format!("cannot read it: {error}")).at(Location::file(&path))
     };
+    let wrong = |what: &str| {
+        Diagnostic::definition(what)
+            .at(Location::file(&path))
+            .hint(AGAIN)
+    };
+    match path.metadata() {
+        Ok(found) if found.is_file() => {}
+        Ok(_) => return Err(wrong("it is not an ordinary file")),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(error)),
+    }
+    let mut bytes = Vec::new();
+    File::open(&path)
+        .and_then(|file| file.take(MAX + 1).read_to_end(&mut bytes))
+        .map_err(unreadable)?;
+    if bytes.len() as u64 > MAX {
+        return Err(wrong("it is larger than any file of pins"));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| wrong("it is not UTF-8"))?;
     parse(&Source::new(path, text)).map(Some)
 }
 
+const AGAIN: &str = "`kolla lock` writes this file: take it from a commit where it is whole, or remove it and run `kolla lock`";
+
 fn parse(source: &Source) -> Result<Pins, Diagnostic> {
-    let again = "`kolla lock` writes this file: take it from a commit where it is whole, or remove it and run `kolla lock`";
-    let found: Read = definitions::read(source).map_err(|problem| problem.hint(again))?;
+    let found: Document = definitions::read(source).map_err(|problem| problem.hint(AGAIN))?;
     if *found.version.get_ref() != VERSION {
         return Err(Diagnostic::definition(format!(
             "expected version {VERSION}, found {}",
@@ -66,12 +84,41 @@ fn parse(source: &Source) -> Result<Pins, Diagnostic> {
     let mut images = BTreeMap::new();
     for (name, digest) in found.images {
         let at = source.location(name.span());
-        let reference = Reference::parse(name.get_ref()).map_err(|p| p.at(at).hint(again))?;
+        let reference = Reference::parse(name.get_ref()).map_err(|p| p.at(at).hint(AGAIN))?;
         images.insert(reference, digest);
+    }
+    let states = found.archive.iter().flat_map(|(suite, suites)| {
+        let own = suites.iter().map(|(name, state)| (name, &state.date));
+        own.chain([(suite, suite)])
+    });
+    for (name, date) in states {
+        // They are shown in tables.
+        if let Some(bad) = [name, date].into_iter().find(|text| !is_plain(text)) {
+            let problem = format!("`{}` is not a name or a date", bad.escape_debug());
+            return Err(Diagnostic::definition(problem)
+                .at(Location::file(source.path()))
+                .hint(AGAIN));
+        }
     }
     Ok(Pins {
         archives: found.archive,
         images,
+    })
+}
+
+fn is_plain(text: &str) -> bool {
+    const LONGEST: usize = 100;
+    (1..=LONGEST).contains(&text.len()) && text.bytes().all(|b| b == b' ' || b.is_ascii_graphic())
+}
+
+/// Keeps others from writing the file of a fleet until what is returned is dropped.
+///
+/// # Errors
+/// Environment where the folder cannot be locked.
+pub fn turn(root: &Path) -> Result<File, Diagnostic> {
+    let folder = File::open(root).and_then(|folder| folder.lock().map(|()| folder));
+    folder.map_err(|e| {
+        Diagnostic::environment(format!("cannot lock the folder: {e}")).at(Location::file(root))
     })
 }
 
@@ -81,13 +128,20 @@ fn parse(source: &Source) -> Result<Pins, Diagnostic> {
 /// Environment where it cannot be written.
 pub fn write(root: &Path, pins: &Pins) -> Result<(), Diagnostic> {
     let path = root.join(FILE);
+    // A link stays one.
+    let path = path.canonicalize().unwrap_or(path);
+    let folder = path.parent().unwrap_or(root);
     let problem = |e: &dyn std::fmt::Display| {
         Diagnostic::environment(format!("cannot write it: {e}")).at(Location::file(&path))
     };
     let text = text(pins).map_err(|e| problem(&e))?;
+    let usual = || std::os::unix::fs::PermissionsExt::from_mode(0o644);
     let mut file = tempfile::Builder::new()
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-        .tempfile_in(root)
+        .permissions(
+            path.metadata()
+                .map_or_else(|_| usual(), |m| m.permissions()),
+        )
+        .tempfile_in(folder)
         .map_err(|e| problem(&e))?;
     file.write_all(text.as_bytes()).map_err(|e| problem(&e))?;
     file.persist(&path).map_err(|e| problem(&e.error))?;
@@ -133,6 +187,32 @@ mod tests {
             assert_eq!(read(folder.path()).unwrap(), Some(pins));
         }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_that_no_kolla_wrote_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        std::fs::create_dir(&path).unwrap();
+        let refused = || read(folder.path()).unwrap_err();
+        assert_eq!(refused().message(), "it is not an ordinary file");
+        std::fs::remove_dir(&path).unwrap();
+        std::fs::write(&path, b"version = 1 # \xff").unwrap();
+        assert_eq!(refused().message(), "it is not UTF-8");
+        let text = text(&pins()).unwrap();
+        std::fs::write(&path, text.replace("Sat,", "Sat\\n")).unwrap();
+        assert!(refused().message().contains("is not a name or a date"));
+    }
+
+    #[test]
+    fn a_link_stays_one() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("other"), "").unwrap();
+        let link = folder.path().join(FILE);
+        std::os::unix::fs::symlink("other", &link).unwrap();
+        write(folder.path(), &pins()).unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(read(folder.path()).unwrap(), Some(pins()));
     }
 
     #[test]

@@ -78,13 +78,15 @@ impl Patterns {
             let pattern = glob.glob().glob();
             if pattern != "*" && !names.iter().any(|name| glob.is_match(name)) {
                 let names = names.iter().map(String::as_str);
+                let pinned = || {
+                    format!(
+                        "pinned are {}",
+                        names.clone().collect::<Vec<_>>().join(", ")
+                    )
+                };
                 problems.push(
                     Diagnostic::definition(format!("nothing that is pinned matches `{pattern}`"))
-                        .maybe_hint(did_you_mean(pattern, names.clone()))
-                        .hint(format!(
-                            "pinned are {}",
-                            names.collect::<Vec<_>>().join(", ")
-                        )),
+                        .hint(did_you_mean(pattern, names.clone()).unwrap_or_else(pinned)),
                 );
             }
         }
@@ -93,7 +95,7 @@ impl Patterns {
 }
 
 /// Everything that is needed, pinned: as before, and as the network has it now where it was not pinned
-/// or is to move on.
+/// or is to move on. What nothing needs any more is dropped.
 ///
 /// # Errors
 /// Where the network does not say what it has, and for patterns that match nothing.
@@ -107,25 +109,18 @@ pub fn moved(
     let mut problems = Diagnostics::default();
     let mut after = Pins::default();
     for (suite, archive) in &needs.archives {
-        let known = before.archives.get(suite);
-        let still = known.filter(|known| !known.keys().any(|name| moves_on(name)));
-        let suites = match still {
-            Some(known) => known.clone(),
-            None => {
-                let placed = |p: Diagnostic| p.at(archive.declared.clone());
-                let Some(mut now) = problems.take(network.archive(archive).map_err(placed)) else {
-                    continue;
-                };
-                // One suite may move on without the others.
-                for (name, state) in &mut now {
-                    match known.and_then(|known| known.get(name)) {
-                        Some(known) if !moves_on(name) => *state = known.clone(),
-                        _ => {}
-                    }
-                }
-                now
-            }
+        let known = before.archives.get(suite).cloned().unwrap_or_default();
+        // Asked in any case: a suite may have come that has no pin yet.
+        let placed = |p: Diagnostic| p.at(archive.declared.clone());
+        let Some(mut suites) = problems.take(network.archive(archive).map_err(placed)) else {
+            continue;
         };
+        for (name, state) in known {
+            // One that this machine has no mirror for is still somebody's.
+            if !suites.contains_key(&name) || !moves_on(&name) {
+                suites.insert(name, state);
+            }
+        }
         after.archives.insert(suite.clone(), suites);
     }
     for (image, location) in &needs.images {
@@ -178,21 +173,13 @@ impl Move {
     }
 }
 
-/// The suites of an archive that are no longer in the state that they are pinned to, or not pinned at all.
-///
-/// # Errors
-/// Where the network does not say what it has.
-pub fn drift(
-    pinned: &Suites,
-    archive: &Archive,
-    network: &dyn Network,
-) -> Result<Vec<Move>, Diagnostic> {
-    let of = |suites: Suites| Pins {
-        archives: BTreeMap::from([(archive.bootstrap.suite.clone(), suites)]),
+/// The suites of an archive that are not in the state that they are pinned to, or not pinned at all.
+pub fn drift(suite: &str, pinned: &Suites, now: &Suites) -> Vec<Move> {
+    let of = |suites: &Suites| Pins {
+        archives: BTreeMap::from([(suite.to_owned(), suites.clone())]),
         ..Pins::default()
     };
-    let now = network.archive(archive)?;
-    Ok(Move::between(&of(pinned.clone()), &of(now)))
+    Move::between(&of(pinned), &of(now))
 }
 
 #[cfg(test)]

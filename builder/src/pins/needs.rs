@@ -11,6 +11,9 @@ pub struct Needs {
     pub archives: BTreeMap<String, Archive>,
     /// Images from outside that are not named by digest.
     pub images: BTreeMap<Reference, Location>,
+    /// What an `ADD` downloads or clones without saying what must arrive. Nothing pins these: that is
+    /// written in the Dockerfile.
+    pub unsaid: Vec<Location>,
 }
 
 /// An archive that a root file system is made from.
@@ -29,7 +32,7 @@ impl Needs {
     /// A definition error for each thing that is not.
     pub fn covered_by(&self, pins: &Pins) -> Result<(), Diagnostics> {
         let archives = self.archives.iter();
-        let archives = archives.filter(|(suite, _)| !pins.archives.contains_key(*suite));
+        let archives = archives.filter(|(suite, _)| pins.archive(suite).is_empty());
         let archives = archives.map(|(suite, a)| (format!("the archive of {suite}"), &a.declared));
         let images = self.images.iter();
         let images = images.filter(|(image, _)| !pins.images.contains_key(*image));
@@ -39,6 +42,11 @@ impl Needs {
                 .at(location.clone())
                 .hint("run `kolla lock`, and commit the file that it writes")
         });
-        problems.collect::<Diagnostics>().or_ok(())
+        let unsaid = self.unsaid.iter().map(|location| {
+            Diagnostic::definition("this may bring another content tomorrow")
+                .at(location.clone())
+                .hint("say what must arrive: --checksum=sha256:... for a URL, #COMMIT for a git repository")
+        });
+        problems.chain(unsaid).collect::<Diagnostics>().or_ok(())
     }
 }

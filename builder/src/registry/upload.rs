@@ -175,13 +175,13 @@ impl Upload<'_> {
             least: 0,
             resumed: true,
         });
-        let state = match (left, opened) {
-            (Some(left), opened) => {
+        // Asked once: an upload that nobody knows any more, or at a place that is no more, begins anew.
+        let state = match left.map(|left| self.ask(left)) {
+            Some(Ok(state @ (State::Open(_) | State::Done(_)))) => {
                 opened.iter().for_each(|session| self.abandon(session));
-                State::Unsure(left)
+                state
             }
-            (None, Some(session)) => State::Open(session),
-            (None, None) => State::Start,
+            _ => opened.map_or(State::Start, State::Open),
         };
         let delivery = self.send(state, note.as_mut())?;
         if let Some(note) = note {

@@ -12,6 +12,7 @@ use super::super::progress;
 use super::super::settings::Settings;
 use super::super::timing::Timing;
 use super::super::{Ending, Invocation};
+use super::archives;
 use super::session::{self, Session};
 use crate::event::{Activity, Sink, Tee};
 use crate::graph::{Selection, SelectionOptions};
@@ -48,7 +49,8 @@ pub(in super::super) async fn run(
     let durations = Durations::load(settings.cache_dir()?);
     let page = Page::begin(&args.html, begun)?;
 
-    let fetcher = session::fetcher_for(&fleet, plan.to_build(), invocation)?;
+    let to_build: Vec<ImageName> = plan.to_build().cloned().collect();
+    let fetcher = archives::fetcher(&fleet, &to_build, invocation, &cancel).await?;
     let outcomes = {
         let progress = progress::sink(console, plan.builds());
         let sinks = Tee(vec![&*progress, &logs, &timing, &page]);

@@ -5,8 +5,9 @@ use super::super::args::{ExportPlanArgs, PlanFormat, TagsFor};
 use super::super::fleet::{self, Fleet, Naming};
 use super::super::settings::Settings;
 use super::super::{Ending, Invocation, published};
+use super::archives;
 use super::render::write_contexts;
-use super::session::Session;
+use super::session::{self, Session};
 use crate::graph::{Selection, SelectionOptions};
 use crate::model::{Diagnostic, Diagnostics, ImageName, Location, Reference, Tag};
 use crate::plan::{Action, Facts, Plan, PlannedImage, Records, engine_reference};
@@ -93,7 +94,11 @@ pub(in super::super) async fn run(
     fs::create_dir_all(&contexts).map_err(write)?;
     let PlanFormat::Bake = args.format;
     let text = format!("{:#}\n", bake_file(&images));
-    let written = write_contexts(&fleet, &names, &contexts, true, invocation);
+    let cancel = session::cancel_on_signal(console);
+    let to_build: Vec<ImageName> = names.iter().cloned().collect();
+    let fetcher = archives::fetcher(&fleet, &to_build, invocation, &cancel).await?;
+    let fetcher = Some(&fetcher);
+    let written = write_contexts(&fleet, &names, &contexts, fetcher, invocation, &cancel);
     if written.await? != Ending::Good {
         return Ok(Ending::Interrupted);
     }

@@ -14,8 +14,8 @@ use super::super::settings::Settings;
 use super::super::since::{self, Since};
 use super::super::timing::Timing;
 use super::super::{Ending, Environment, Invocation, diagnostics};
-use super::build;
 use super::session::{self, Session};
+use super::{archives, build};
 use crate::event::{Activity, Tee};
 use crate::gate::{self, Baseline, Baselines, Checked, Flakes, Gate};
 use crate::graph::Selection;
@@ -60,7 +60,8 @@ pub(in super::super) async fn run(
     let timing = Timing::default();
     let flakes = Flakes::default();
     let durations = Durations::load(settings.cache_dir()?);
-    let fetcher = session::fetcher_for(&fleet, plan.to_build(), invocation)?;
+    let to_build: Vec<ImageName> = plan.to_build().cloned().collect();
+    let fetcher = archives::fetcher(&fleet, &to_build, invocation, &cancel).await?;
     let (outcomes, checked, unused) = {
         let progress = progress::sink(console, selection.chosen().len() + plan.builds());
         let sinks = Tee(vec![&*progress, &logs, &timing, &flakes, &page]);

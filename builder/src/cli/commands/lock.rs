@@ -22,6 +22,16 @@ pub(in super::super) fn run(
         )
         .into());
     }
+    if let Some(origin) = &settings.own_base_image {
+        let problem =
+            "kolla.lock pins what the fleet's files name, and this base image is not theirs";
+        return Err(origin
+            .blame(Diagnostic::definition(problem))
+            .hint("leave it out, or set `base_image` in the fleet's kolla.toml")
+            .into());
+    }
+    // Nobody else writes the file between reading and writing it.
+    let _turn = pins::turn(&settings.root)?;
     let update = args.update.as_deref().map(Patterns::new).transpose()?;
     let before = fleet::load(settings)?;
     let fetcher = session::fetcher(settings, environment)?;
@@ -30,7 +40,9 @@ pub(in super::super) fn run(
     let pins = pins::moved(&before.pins, &needs, update.as_ref(), &network)?;
     let moves = Move::between(&before.pins, &pins);
     let after = fleet::load_pinned(settings, pins)?;
-    pins::write(&settings.root, &after.pins)?;
+    if after.pins != before.pins || pins::read(&settings.root)?.is_none() {
+        pins::write(&settings.root, &after.pins)?;
+    }
     let affected = affected(&before, &after);
     match args.format {
         TableFormat::Table => {

@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub(super) mod affected;
+mod archives;
 mod attest;
 pub(super) mod build;
 pub(super) mod check;

@@ -1,7 +1,8 @@
 use super::super::args::{PlanArgs, TableFormat};
 use super::super::fleet::{self, Naming};
 use super::super::{Ending, Invocation};
-use super::session::Session;
+use super::archives;
+use super::session::{self, Session};
 use crate::graph::{Selection, SelectionOptions};
 use crate::model::Diagnostics;
 use crate::report;
@@ -25,6 +26,11 @@ pub(in super::super) async fn run(
     let plan = session
         .plan(&fleet, &selection, args.rebuild, invocation)
         .await?;
+    if settings.locked {
+        let to_build: Vec<_> = plan.to_build().cloned().collect();
+        let cancel = session::cancel_on_signal(console);
+        archives::fetcher(&fleet, &to_build, invocation, &cancel).await?;
+    }
     match args.format {
         TableFormat::Table => {
             console.result(&report::plan_table(&plan, args.why, console.width()))?;

@@ -2,6 +2,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use tokio_util::sync::CancellationToken;
+
 use super::super::args::RenderArgs;
 use super::super::fleet::{self, Fleet};
 use super::super::logs::Logs;
@@ -9,6 +11,7 @@ use super::super::progress;
 use super::super::{Ending, Invocation};
 use super::session;
 use crate::archive::{Body, Entry, EntryKind};
+use crate::context::Fetcher;
 use crate::event::Tee;
 use crate::model::{Diagnostic, Diagnostics, ImageName, Location};
 use crate::report::count;
@@ -21,7 +24,10 @@ pub(in super::super) async fn run(
     let fleet = fleet::load(invocation.settings)?;
     let selection = fleet::select(&fleet.graph, &args.patterns.patterns)?;
     let chosen = selection.chosen();
-    let written = write_contexts(&fleet, chosen, &args.output, !args.no_sources, invocation);
+    let cancel = session::cancel_on_signal(invocation.console);
+    let fetcher = session::fetcher(invocation.settings, invocation.environment)?;
+    let fetcher = Some(&fetcher).filter(|_| !args.no_sources);
+    let written = write_contexts(&fleet, chosen, &args.output, fetcher, invocation, &cancel);
     if written.await? == Ending::Good {
         invocation.console.say(&format!(
             "{} in {}",
@@ -33,21 +39,19 @@ pub(in super::super) async fn run(
     Ok(Ending::Interrupted)
 }
 
-/// Writes the contexts of images, each to a folder of its name in `output`.
+/// Writes the contexts of images, each to a folder of its name in `output`; without a fetcher, without
+/// their sources.
 pub(super) async fn write_contexts(
     fleet: &Fleet,
     images: &BTreeSet<ImageName>,
     output: &Path,
-    with_sources: bool,
+    fetcher: Option<&Fetcher>,
     invocation: Invocation<'_>,
+    cancel: &CancellationToken,
 ) -> Result<Ending, Diagnostics> {
     let Invocation {
         settings, console, ..
     } = invocation;
-    // Without sources nothing is fetched.
-    let made = images.iter().filter(|_| with_sources);
-    let fetcher = session::fetcher_for(fleet, made, invocation)?;
-    let cancel = session::cancel_on_signal(console);
     let progress = progress::sink(console, 0);
     let logs = Logs::new(settings.cache_dir()?, std::time::SystemTime::now());
     let sink = Tee(vec![&*progress, &logs]);
@@ -59,9 +63,8 @@ pub(super) async fn write_contexts(
             continue;
         };
         let dockerfile = schedule::sent_dockerfile(&fleet.graph, &fleet.fingerprints, image);
-        let context = if with_sources {
-            let completed =
-                schedule::complete(image, assembly, &dockerfile, &fetcher, false, &sink);
+        let context = if let Some(fetcher) = fetcher {
+            let completed = schedule::complete(image, assembly, &dockerfile, fetcher, false, &sink);
             // Dropped, what fetches ends its tools.
             tokio::select! {
                 biased;

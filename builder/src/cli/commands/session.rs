@@ -1,6 +1,6 @@
 //! What the commands that speak to an engine share.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -11,7 +11,6 @@ use super::super::engine::{connect, noting_uploads};
 use super::super::fleet::{Fleet, Naming};
 use super::super::keychain::DockerKeychain;
 use super::super::mirrors;
-use super::super::network::Network;
 use super::super::settings::Settings;
 use super::super::toolchain;
 use super::super::{Environment, Invocation};
@@ -22,7 +21,6 @@ use crate::engine::{Engine, Info, StoredImage};
 use crate::event::Sink;
 use crate::graph::Selection;
 use crate::model::{Diagnostic, Diagnostics, Fingerprint, ImageId, ImageName, Reference};
-use crate::pins::{self, Move, Pinned};
 use crate::plan::{self, FINGERPRINT_LABEL, Facts, Plan, Records};
 use crate::publish::Holder;
 use crate::registry;
@@ -253,69 +251,6 @@ pub(super) fn fetcher(
         settings.platform.clone(),
         std::time::SystemTime::now(),
     ))
-}
-
-/// The same for making images. What they are made from must be as kolla.lock pins it, their own steps
-/// included, which take packages from the same archive: it is refused with --locked, and else warned of.
-pub(super) fn fetcher_for<'a>(
-    fleet: &Fleet,
-    images: impl IntoIterator<Item = &'a ImageName>,
-    invocation: Invocation<'_>,
-) -> Result<Fetcher, Diagnostics> {
-    let Invocation {
-        settings,
-        environment,
-        console,
-    } = invocation;
-    let fetcher = fetcher(settings, environment)?;
-    let selection = Selection::of(&fleet.graph, images.into_iter().cloned());
-    let mut moved = BTreeSet::new();
-    for (suite, archive) in fleet.graph.needs_of(&selection).archives {
-        let Some(pinned) = fleet.pins.archives.get(&suite) else {
-            continue;
-        };
-        let network = Network::new(&fetcher, invocation)?;
-        let moves = match pins::drift(pinned, &archive, &network) {
-            Ok(moves) => moves,
-            Err(problem) if settings.locked => return Err(problem.into()),
-            // Whatever needs the archive says so itself.
-            Err(_) => continue,
-        };
-        let Some(problem) = drifted(&suite, &moves) else {
-            continue;
-        };
-        if settings.locked {
-            return Err(problem
-                .hint("`kolla lock --update` moves on; a --mirror that keeps old states can still have the one that is pinned")
-                .into());
-        }
-        console
-            .warn(&problem.hint("`kolla lock --update` moves on; --locked refuses to build then"));
-        moved.insert(suite);
-    }
-    Ok(fetcher.unpinned(moved))
-}
-
-fn drifted(suite: &str, moves: &[Move]) -> Option<Diagnostic> {
-    if moves.is_empty() {
-        return None;
-    }
-    let problem = format!(
-        "the archive of {suite} is not in the state that {} pins",
-        pins::FILE
-    );
-    let date = |pinned: &Option<Pinned>| pinned.as_ref().and_then(|p| p.date.clone());
-    let told = moves
-        .iter()
-        .map(|m| match (date(&m.before), date(&m.after)) {
-            (Some(before), Some(after)) => format!("{} is of {after}, pinned is {before}", m.name),
-            (None, _) => format!("{} is not pinned", m.name),
-            (_, None) => format!(
-                "{} is pinned, and no mirror of this machine is for it",
-                m.name
-            ),
-        });
-    Some(told.fold(Diagnostic::environment(problem), Diagnostic::note))
 }
 
 /// A token that fires at Ctrl-C or SIGTERM; a second one ends the program at once.

@@ -303,7 +303,10 @@ fn an_archive_that_is_pinned_must_be_in_that_state() {
     request.mirrors = Mirrors::Named(format!("{}/debian/", server.url));
     request.keyring = Some(keys);
     let problem = made(&request).unwrap_err().to_string();
-    assert!(problem.contains("trixie moved on"), "{problem}");
+    assert!(
+        problem.contains("trixie is not in the state that is pinned"),
+        "{problem}"
+    );
 }
 
 #[test]

@@ -67,6 +67,7 @@ fn needs(images: &[&str]) -> Needs {
         )
     };
     Needs {
+        unsaid: Vec::new(),
         archives: BTreeMap::from([("trixie".into(), archive())]),
         images: images.iter().map(place).collect(),
     }
@@ -92,7 +93,8 @@ fn what_is_pinned_stays_until_it_is_to_move() {
     assert!(needs.covered_by(&first).is_ok());
     let later = At::turn(2);
     assert_eq!(moved(&first, &needs, None, &later).unwrap(), first);
-    assert_eq!(later.asked.get(), 0);
+    // Of images there is nothing to ask, and of archives whether there are more suites.
+    assert_eq!(later.asked.get(), 1);
     let moves = |patterns: &[&str]| {
         let after = moved(&first, &needs, Some(&update(patterns)), &later).unwrap();
         Move::between(&first, &after)
@@ -112,6 +114,22 @@ fn what_is_pinned_stays_until_it_is_to_move() {
         names(&moves(&["debian:*", "trixie"])),
         ["debian:13", "trixie"]
     );
+}
+
+#[test]
+fn suites_come_and_those_of_other_machines_stay() {
+    let mut before = moved(&Pins::default(), &needs(&[]), None, &At::turn(1)).unwrap();
+    let suites = before.archives.get_mut("trixie").unwrap();
+    let state = suites.remove("trixie-security").unwrap();
+    suites.insert("trixie-updates".into(), state);
+    let network = At::turn(2);
+    for update in [None, Some(update(&["trixie-*"]))] {
+        let after = moved(&before, &needs(&[]), update.as_ref(), &network).unwrap();
+        let moves = Move::between(&before, &after);
+        assert_eq!(names(&moves), ["trixie-security"]);
+        assert_eq!(moves[0].before, None);
+        assert_eq!(moves[0].after.as_ref().unwrap().date.as_deref(), Some("2"));
+    }
 }
 
 #[test]
@@ -174,13 +192,14 @@ fn what_is_not_pinned_is_told_with_its_place() {
 fn an_archive_that_moved_on_has_drifted() {
     let before = moved(&Pins::default(), &needs(&[]), None, &At::turn(1)).unwrap();
     let mut pinned = before.archives["trixie"].clone();
-    assert!(drift(&pinned, &archive(), &At::turn(1)).unwrap().is_empty());
+    let at = |turn| At::turn(turn).archive(&archive()).unwrap();
+    assert!(drift("trixie", &pinned, &at(1)).is_empty());
     assert_eq!(
-        names(&drift(&pinned, &archive(), &At::turn(2)).unwrap()),
+        names(&drift("trixie", &pinned, &at(2))),
         ["trixie", "trixie-security"]
     );
     // A machine whose mirrors have other suites makes other images.
     pinned.remove("trixie");
-    let moves = drift(&pinned, &archive(), &At::turn(1)).unwrap();
+    let moves = drift("trixie", &pinned, &at(1));
     assert!(moves[0].before.is_none());
 }

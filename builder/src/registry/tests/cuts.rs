@@ -1,3 +1,4 @@
+use super::super::left_open::Note;
 use super::memory::Habits;
 use super::server::Gate;
 use super::*;
@@ -121,6 +122,38 @@ fn an_upload_that_a_process_left_open_is_gone_on_with_by_the_next() {
         let sent: Vec<_> = patches.map(|r| r.header("content-range")).collect();
         let rest = (!forgets).then_some("1200000-2999999");
         assert_eq!(sent, [None, rest], "{forgets}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn a_note_of_an_upload_that_is_lost_holds_nothing_up() {
+    // Nothing listens there.
+    let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nowhere = nowhere.local_addr().unwrap();
+    for status in [None, Some(500)] {
+        let memory = Memory::new(Habits::default());
+        let server = Server::start(move |request| match status {
+            Some(status) if request.path.ends_with("/lost") => Reply::new(status, ""),
+            _ => memory.answer(request),
+        });
+        let host = status.map_or(nowhere.to_string(), |_| server.address.to_string());
+        let folder = tempfile::tempdir().unwrap();
+        let pusher = Pusher::new(Client::new(Options {
+            uploads: Some(folder.path().to_path_buf()),
+            ..options().0
+        }));
+        let mut store = Store::default();
+        let blobs = [store.add(noise(3_000_000, 1))];
+        let to = repository(&server, "a");
+        let mut note = Note::claim(folder.path(), &to, &blobs[0].digest).unwrap();
+        note.write(
+            &format!("http://{host}/v2/a/blobs/uploads/lost")
+                .parse()
+                .unwrap(),
+        );
+        drop(note);
+        push(&pusher, &to, &blobs, &store, &[]).unwrap();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }
