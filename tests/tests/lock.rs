@@ -2,6 +2,9 @@
 
 use std::fs;
 
+use kolla::model::Reference;
+use kolla::oci::spec::Manifest;
+use kolla::registry::{Blob, Client, Options, Repository};
 use kolla_tests::{Fleet, Kolla, Registry, Run};
 
 fn machine(fleet: &Fleet) -> Kolla {
@@ -18,6 +21,27 @@ fn shows(run: &Run, text: &str) {
 /// What a fleet's image has in a file.
 fn file(kolla: &Kolla, image: &str, path: &str) -> String {
     kolla.ok(&["run", image, "--", "cat", path]).stdout
+}
+
+/// All that is attached to a published image, as text.
+fn attached(image: &str) -> String {
+    let client = Client::new(Options::default());
+    let image = Reference::parse(image).unwrap();
+    let repository = Repository::of(&image);
+    let subject = client.resolve(&image).unwrap().unwrap();
+    let mut all = Vec::new();
+    for listed in client.referrers(&image, &subject).unwrap() {
+        let found = client
+            .manifest(&image.at_digest(listed.digest.clone()))
+            .unwrap();
+        for layer in Manifest::parse(&found.bytes, "it").unwrap().layers {
+            let blob = Blob::from(&layer);
+            client
+                .blob(&repository, &blob, &mut all, &|_, _| {})
+                .unwrap();
+        }
+    }
+    String::from_utf8(all).unwrap()
 }
 
 #[test]
@@ -72,6 +96,19 @@ fn an_image_from_outside_is_the_pinned_one_until_it_is_moved_on() {
     assert_eq!(affected.stdout, "mine\n");
     kolla.ok(&["build", "--locked"]);
     assert_eq!(file(&kolla, "mine", "/copy"), "second\n");
+
+    // And so it says where it is published.
+    let to = ["--registry", &registry.address, "--tag", "2"];
+    kolla.ok(&[&["publish"], &to[..]].concat());
+    let mine = format!("{}/{}/mine:2", registry.address, fleet.namespace);
+    let pinned = registry.digest(&format!("{}/plain", others.namespace), "1");
+    let pinned = format!(
+        "docker://{}@{}",
+        outside.trim_end_matches(":1"),
+        pinned.unwrap()
+    );
+    let said = attached(&mine);
+    assert!(said.contains(&pinned), "no {pinned} in {said}");
 
     // What is added later has no pin yet, and a registry without an answer is no reason to lose any.
     fleet.write("other/Dockerfile", "FROM localhost:1/nobody/nothing:1\n");

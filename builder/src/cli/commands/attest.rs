@@ -4,6 +4,7 @@ use super::super::fleet::Fleet;
 use super::super::places::problem;
 use super::session::BuiltImage;
 use crate::catalog::Origin;
+use crate::graph::Parent;
 use crate::model::{Diagnostic, Digest, ImageName, Place, Platform};
 use crate::publish::Release;
 use crate::registry::{Pusher, each};
@@ -60,17 +61,30 @@ impl Attester<'_> {
         });
         let assembly = self.fleet.assemblies.get(&built.image);
         let sources = assembly.into_iter().flat_map(|assembly| assembly.sources());
-        let sources = sources.filter_map(|source| match &source.origin {
-            Origin::Url { url, sha256 } => Some(Dependency::file(&source.to, url, sha256)),
-            Origin::Git { url, commit } => Some(Dependency::commit(&source.to, url, commit)),
-            // Part of the fleet's own commit, or in no way pinned.
-            Origin::Local { .. } | Origin::Bootstrap(_) | Origin::Crate(_) => None,
+        let sources = sources.flat_map(|source| match &source.origin {
+            Origin::Url { url, sha256 } => vec![Dependency::file(&source.to, url, sha256)],
+            Origin::Git { url, commit } => vec![Dependency::commit(&source.to, url, commit)],
+            Origin::Bootstrap(bootstrap) => {
+                let pinned = bootstrap.pinned.iter();
+                pinned.map(|(suite, digest)| state(suite, digest)).collect()
+            }
+            // Part of the fleet's own commit.
+            Origin::Local { .. } | Origin::Crate(_) => Vec::new(),
+        });
+        let node = self.fleet.graph.node(&built.image);
+        let uses = node.into_iter().flat_map(|node| node.uses());
+        let outside = uses.filter_map(|used| match &used.target {
+            Parent::External(image) => {
+                let digest = used.pinned.as_ref().unwrap_or(image).digest()?;
+                Some(Dependency::image(&image.to_string(), image, digest))
+            }
+            Parent::Fleet(_) => None,
         });
         Provenance {
             image: built.image.clone(),
             platform: self.platform.clone(),
             fingerprint: built.fingerprint.clone(),
-            dependencies: parents.chain(sources).collect(),
+            dependencies: parents.chain(outside).chain(sources).collect(),
             builder: self.builder.unwrap_or(UNKNOWN_BUILDER).to_owned(),
             invocation: None,
             times: None,
@@ -81,4 +95,9 @@ impl Attester<'_> {
     fn digest(&self, parent: &ImageName, release: &Release) -> Option<Digest> {
         Some(release.images.get(parent.as_str())?.digest.clone())
     }
+}
+
+/// A suite of an archive, wherever that is mirrored, by its signed index.
+fn state(suite: &str, inrelease: &Digest) -> Dependency {
+    Dependency::file(suite, &format!("debian:dists/{suite}/InRelease"), inrelease)
 }
