@@ -203,7 +203,7 @@ pub struct Bootstrap {
     pub keyring: Option<KeyFile>,
     /// The digest of the InRelease of each suite of the archive, where the fleet pins them. No definition
     /// says this: it comes from `kolla.lock` when the image's context is put together.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip)]
     pub pinned: BTreeMap<String, Digest>,
 }
 

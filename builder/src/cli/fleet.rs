@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::settings::Settings;
-use crate::catalog::Catalog;
+use crate::catalog::{self, Catalog};
 use crate::context::Assembly;
 use crate::graph::{ImageGraph, Selection};
 use crate::model::{Diagnostic, Diagnostics, ImageName, Location, Reference, Source, Tag};
@@ -52,7 +52,7 @@ fn pins(settings: &Settings) -> Result<Pins, Diagnostics> {
         Some(pins) => Ok(pins),
         None if settings.locked => Err(Diagnostic::definition(format!(
             "--locked needs {}, and there is none",
-            settings.root.join(pins::FILE).display()
+            settings.root.join(catalog::LOCK).display()
         ))
         .hint("run `kolla lock`, and commit the file that it writes")
         .into()),

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use super::engine::registry_options;
-use super::keychain::DockerKeychain;
 use super::{Environment, Invocation, places};
 use crate::context::Fetcher;
 use crate::model::{Diagnostic, Digest, Reference};
 use crate::pins::{self, Archive, Suites};
-use crate::registry::{Client, Keychain as _, Options, Repository};
+use crate::registry::{Client, Repository};
 
 /// How often a registry is asked.
 const ATTEMPTS: u32 = 4;
@@ -26,13 +24,9 @@ impl<'a> Network<'a> {
         invocation: Invocation<'a>,
     ) -> Result<Self, Diagnostic> {
         let environment = invocation.environment;
-        let client = Client::new(Options {
-            attempts: ATTEMPTS,
-            ..registry_options(environment)?
-        });
         Ok(Self {
             fetcher,
-            client,
+            client: places::stranger(environment, Some(ATTEMPTS))?,
             environment,
         })
     }
@@ -46,8 +40,7 @@ impl pins::Network for Network<'_> {
 
     fn image(&self, image: &Reference) -> Result<Digest, Diagnostic> {
         let repository = Repository::of(image);
-        let credentials = DockerKeychain::new(self.environment).credentials_for(&repository)?;
-        self.client.log_in(&repository, credentials.as_ref());
+        places::log_in(&self.client, &repository, self.environment)?;
         let found = self.client.resolve(image);
         let found = found.map_err(|error| places::problem(&error))?;
         found.ok_or_else(|| {

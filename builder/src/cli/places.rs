@@ -1,4 +1,4 @@
-//! Where images are published, and what speaks to the registry there.
+//! Where images are published, and what speaks to registries.
 
 use std::sync::Arc;
 
@@ -39,20 +39,37 @@ pub(super) fn named(text: &str, settings: &Settings) -> Result<Place, Diagnostic
     })
 }
 
-/// What asks the registry of a place, logged in. Each request is tried so often, or as often as usual.
+/// What asks registries, logged in nowhere. Each request is tried so often, or as often as usual.
+pub(super) fn stranger(
+    environment: &Environment,
+    attempts: Option<u32>,
+) -> Result<Client, Diagnostic> {
+    let usual = registry_options(environment)?;
+    Ok(Client::new(Options {
+        attempts: attempts.unwrap_or(usual.attempts),
+        ..usual
+    }))
+}
+
+/// Logs in where a repository is, if there are credentials for it.
+pub(super) fn log_in(
+    client: &Client,
+    repository: &Repository,
+    environment: &Environment,
+) -> Result<(), Diagnostic> {
+    let credentials = DockerKeychain::new(environment).credentials_for(repository)?;
+    client.log_in(repository, credentials.as_ref());
+    Ok(())
+}
+
+/// What asks the registry of a place, logged in.
 pub(super) fn client(
     place: &Place,
     environment: &Environment,
     attempts: Option<u32>,
 ) -> Result<Client, Diagnostics> {
-    let usual = registry_options(environment)?;
-    let client = Client::new(Options {
-        attempts: attempts.unwrap_or(usual.attempts),
-        ..usual
-    });
-    let any = Repository::of(&place.path("any")?);
-    let credentials = DockerKeychain::new(environment).credentials_for(&any)?;
-    client.log_in(&any, credentials.as_ref());
+    let client = stranger(environment, attempts)?;
+    log_in(&client, &Repository::of(&place.path("any")?), environment)?;
     Ok(client)
 }
 

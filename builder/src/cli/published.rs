@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::engine::registry_options;
-use super::keychain::DockerKeychain;
 use super::{Invocation, places};
 use crate::model::{Diagnostic, Diagnostics, Fingerprint, ImageName, Reference, Tag};
 use crate::plan::{self, Inputs};
 use crate::publish::Releases;
-use crate::registry::{Client, Keychain as _, Options, Repository};
+use crate::registry::Repository;
 
 /// How often a registry is asked: without its answer there is still the way of building.
 const ATTEMPTS: u32 = 3;
@@ -27,18 +25,13 @@ pub(super) fn look_up(
     if wanted.is_empty() || settings.places.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let client = Client::new(Options {
-        attempts: ATTEMPTS,
-        ..registry_options(environment)?
-    });
-    let keychain = DockerKeychain::new(environment);
+    let client = places::stranger(environment, Some(ATTEMPTS))?;
     for place in &settings.places {
         let Some((image, fingerprint)) = wanted.first() else {
             continue;
         };
         let any = place.reference(image, &Tag::of_fingerprint(fingerprint));
-        let repository = Repository::of(&any);
-        client.log_in(&repository, keychain.credentials_for(&repository)?.as_ref());
+        places::log_in(&client, &Repository::of(&any), environment)?;
     }
     let published = plan::look_up(&client, &settings.places, wanted);
     for (place, error) in &published.silent {

@@ -14,7 +14,6 @@ use super::settings::Settings;
 use crate::catalog;
 use crate::graph::ImageGraph;
 use crate::model::{Class, Diagnostic, Diagnostics, ImageName, Location};
-use crate::pins;
 use crate::plan::{Comparison, Fingerprinted};
 
 /// What the work tree is compared with.
@@ -244,7 +243,7 @@ impl Before<'_> {
             .collect();
         let has_services = self.checkout.has(&prefix.join("services"));
         if has_services {
-            let parts = ["services", "templates", "kolla.toml", pins::FILE];
+            let parts = ["services", "templates", "kolla.toml", catalog::LOCK];
             wanted.extend(parts.map(|part| prefix.join(part)));
         } else {
             wanted.push(prefix.clone());

@@ -1,6 +1,5 @@
 //! Sources from elsewhere: fetched once, checked, and kept in the cache.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -130,11 +129,7 @@ impl Fetcher {
 
     /// What the files of a root file system's states begin with.
     fn unpacked(&self, bootstrap: &Bootstrap) -> String {
-        let declared = Bootstrap {
-            pinned: BTreeMap::new(),
-            ..bootstrap.clone()
-        };
-        let key = format!("{}\0{}", self.platform, serde_json::json!(declared));
+        let key = format!("{}\0{}", self.platform, serde_json::json!(bootstrap));
         format!(
             "unpacked-{}-{}",
             bootstrap.suite,

@@ -67,6 +67,9 @@ pub struct FileInput {
     /// What a program is compiled from, of which the content is the digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made_from: Option<cargo::Inputs>,
+    /// The state of each suite of the archive that a root file system is made from, where they are pinned.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pinned: BTreeMap<String, Digest>,
 }
 
 impl Assembly {
@@ -135,6 +138,7 @@ impl Assembly {
             kind: kind.to_owned(),
             content,
             made_from: None,
+            pinned: BTreeMap::new(),
         };
         let files = self.files.iter().map(|(path, kind)| {
             let value = match kind {
@@ -156,10 +160,13 @@ impl Assembly {
             let value = match &source.origin {
                 Origin::Url { sha256, .. } => input("url", sha256.to_string()),
                 Origin::Git { commit, .. } => input("git", commit.clone()),
-                Origin::Bootstrap(bootstrap) => input(
-                    "bootstrap",
-                    serde_json::to_string(bootstrap).unwrap_or_default(),
-                ),
+                Origin::Bootstrap(bootstrap) => FileInput {
+                    pinned: bootstrap.pinned.clone(),
+                    ..input(
+                        "bootstrap",
+                        serde_json::to_string(bootstrap).unwrap_or_default(),
+                    )
+                },
                 Origin::Crate(program) => FileInput {
                     made_from: Some(program.inputs().clone()),
                     ..input("crate", program.inputs().digest().to_string())

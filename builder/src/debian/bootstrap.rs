@@ -270,7 +270,6 @@ fn read_release(
     request: &Request,
     downloads: &Downloads,
 ) -> Result<Signed, Diagnostic> {
-    let now = request.now;
     let url = format!("{}/dists/{}/InRelease", source.uri, source.suite);
     let Some(bytes) = downloads.small(&url, MAX_RELEASE)? else {
         return Err(
@@ -280,13 +279,13 @@ fn read_release(
             )),
         );
     };
-    let text = keyring.verify(&bytes, now).map_err(|e| {
+    let text = keyring.verify(&bytes, request.now).map_err(|e| {
         Diagnostic::environment(format!("cannot trust {url}: {e}"))
             .hint("use another mirror with --mirror; for an archive that is not Debian's, name its keys with `keyring` in the bootstrap table")
     })?;
     let inrelease = Digest::of(&bytes);
     let pinned = request.pinned.get(&source.suite) == Some(&inrelease);
-    let release = Release::parse(&text, &source.suite, now, pinned).map_err(|e| {
+    let release = Release::parse(&text, &source.suite, request.now, pinned).map_err(|e| {
         Diagnostic::environment(format!("cannot use {url}: {e}"))
             .hint("use another mirror with --mirror")
     })?;

@@ -11,8 +11,6 @@ use super::{Pins, Suites};
 use crate::catalog::{LOCK, toml as definitions};
 use crate::model::{Diagnostic, Digest, Location, Reference, Source};
 
-/// The file's name, in the fleet's folder.
-pub const FILE: &str = LOCK;
 /// The largest file taken, in bytes.
 const MAX: u64 = 4 << 20;
 const VERSION: u32 = 1;
@@ -43,7 +41,7 @@ struct Document {
 /// # Errors
 /// Definition where it is not as [`write`] writes it, environment where it cannot be read.
 pub fn read(root: &Path) -> Result<Option<Pins>, Diagnostic> {
-    let path = root.join(FILE);
+    let path = root.join(LOCK);
     let unreadable = |error: std::io::Error| {
         Diagnostic::environment(format!("cannot read it: {error}")).at(Location::file(&path))
     };
@@ -127,7 +125,7 @@ pub fn turn(root: &Path) -> Result<File, Diagnostic> {
 /// # Errors
 /// Environment where it cannot be written.
 pub fn write(root: &Path, pins: &Pins) -> Result<(), Diagnostic> {
-    let path = root.join(FILE);
+    let path = root.join(LOCK);
     // A link stays one.
     let path = path.canonicalize().unwrap_or(path);
     let folder = path.parent().unwrap_or(root);
@@ -192,7 +190,7 @@ mod tests {
     #[test]
     fn a_file_that_no_kolla_wrote_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(FILE);
+        let path = folder.path().join(LOCK);
         std::fs::create_dir(&path).unwrap();
         let refused = || read(folder.path()).unwrap_err();
         assert_eq!(refused().message(), "it is not an ordinary file");
@@ -208,7 +206,7 @@ mod tests {
     fn a_link_stays_one() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("other"), "").unwrap();
-        let link = folder.path().join(FILE);
+        let link = folder.path().join(LOCK);
         std::os::unix::fs::symlink("other", &link).unwrap();
         write(folder.path(), &pins()).unwrap();
         assert!(link.is_symlink());
@@ -218,7 +216,7 @@ mod tests {
     #[test]
     fn a_mistake_has_its_place() {
         let problem = |text: &str| {
-            let problem = parse(&Source::new(FILE, text)).unwrap_err();
+            let problem = parse(&Source::new(LOCK, text)).unwrap_err();
             assert!(!problem.hints().is_empty());
             problem.to_string()
         };

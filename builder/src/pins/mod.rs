@@ -11,7 +11,7 @@ mod needs;
 
 use std::collections::BTreeMap;
 
-pub use file::{FILE, read, turn, write};
+pub use file::{read, turn, write};
 pub use moves::{Move, Network, Patterns, Pinned, drift, moved};
 pub use needs::{Archive, Needs};
 

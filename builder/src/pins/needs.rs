@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
-use super::{FILE, Pins};
-use crate::catalog::Bootstrap;
+use super::Pins;
+use crate::catalog::{Bootstrap, LOCK};
 use crate::model::{Diagnostic, Diagnostics, Location, Reference};
 
 /// What of a fleet the network could change, and where the fleet says so.
@@ -38,7 +38,7 @@ impl Needs {
         let images = images.filter(|(image, _)| !pins.images.contains_key(*image));
         let images = images.map(|(image, location)| (format!("`{image}`"), location));
         let problems = archives.chain(images).map(|(what, location)| {
-            Diagnostic::definition(format!("{FILE} does not pin {what}"))
+            Diagnostic::definition(format!("{LOCK} does not pin {what}"))
                 .at(location.clone())
                 .hint("run `kolla lock`, and commit the file that it writes")
         });

@@ -1,8 +1,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde_json::Value;
-
 use super::Inputs;
 use crate::model::secret::masked;
 
@@ -164,31 +162,16 @@ fn file_changes(before: &Inputs, after: &Inputs, path: String, how: How) -> Vec<
             how,
         }));
     }
-    if let (Some((old, old_pins)), Some((new, new_pins))) =
-        (bootstrapped(before, &path), bootstrapped(after, &path))
-        && old == new
+    if let (Some(old), Some(new)) = (before.files.get(&path), after.files.get(&path))
+        && old.content == new.content
     {
-        let suites = compare(&old_pins, &new_pins);
+        let suites = compare(&old.pinned, &new.pinned);
         all.extend(suites.map(|(suite, how)| Change::Archive { suite, how }));
     }
     if all.is_empty() {
         all.push(Change::File { path, how });
     }
     all
-}
-
-/// What a root file system is declared to be, and the pins of its archive.
-fn bootstrapped(inputs: &Inputs, path: &str) -> Option<(Value, BTreeMap<String, Value>)> {
-    let input = inputs.files.get(path)?;
-    let mut declared: BTreeMap<String, Value> = match input.kind.as_str() {
-        "bootstrap" => serde_json::from_str(&input.content).ok()?,
-        _ => return None,
-    };
-    let pins = match declared.remove("pinned") {
-        Some(pins) => serde_json::from_value(pins).ok()?,
-        None => BTreeMap::new(),
-    };
-    Some((serde_json::json!(declared), pins))
 }
 
 fn compare<V: PartialEq>(
@@ -236,6 +219,7 @@ fn first_line(before: &str, after: &str) -> Option<Change> {
 mod tests {
     use super::*;
     use crate::context::FileInput;
+    use crate::model::Digest;
 
     fn line(before: &str, after: &str) -> Option<String> {
         first_line(before, after).map(|change| change.to_string())
@@ -264,7 +248,7 @@ mod tests {
 
     #[test]
     fn of_a_root_file_system_the_pin_is_told() {
-        let inputs = |content: &str| Inputs {
+        let inputs = |(content, pinned): (&str, &[(&str, &str)])| Inputs {
             scheme: 1,
             platform: "linux/amd64".into(),
             dockerfile: String::new(),
@@ -275,18 +259,22 @@ mod tests {
                     kind: "bootstrap".into(),
                     content: content.into(),
                     made_from: None,
+                    pinned: pinned
+                        .iter()
+                        .map(|(suite, state)| ((*suite).to_owned(), Digest::of(state)))
+                        .collect(),
                 },
             )]),
             parents: BTreeMap::new(),
         };
-        let told = |before: &str, after: &str| {
+        let told = |before, after| {
             let changes = changes(&inputs(before), &inputs(after)).into_iter();
             changes.map(|c| c.to_string()).collect::<Vec<_>>()
         };
         let [none, one, other] = [
-            r#"{"suite":"x"}"#,
-            r#"{"suite":"x","pinned":{"x":"1","x-security":"1"}}"#,
-            r#"{"suite":"x","pinned":{"x":"1","x-security":"2"}}"#,
+            ("x", &[][..]),
+            ("x", &[("x", "1"), ("x-security", "1")]),
+            ("x", &[("x", "1"), ("x-security", "2")]),
         ];
         assert_eq!(told(one, other), ["pinned state of x-security changed"]);
         assert_eq!(
@@ -296,7 +284,8 @@ mod tests {
                 "pinned state of x-security added"
             ]
         );
-        assert_eq!(told(none, r#"{"suite":"y"}"#), ["file rootfs.tar changed"]);
+        assert_eq!(told(none, ("y", &[])), ["file rootfs.tar changed"]);
+        assert_eq!(told(one, ("y", other.1)), ["file rootfs.tar changed"]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::Invocation;
 use super::super::fleet::Fleet;
 use super::session;
-use crate::catalog::Origin;
+use crate::catalog::{LOCK, Origin};
 use crate::context::Fetcher;
 use crate::graph::Selection;
 use crate::model::{Class, Diagnostic, Diagnostics, ImageName};
@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// be known by pins that it does not hold to; of other images it is a warning.
 pub(super) async fn fetcher(
     fleet: &Fleet,
-    images: &[ImageName],
+    images: impl IntoIterator<Item = ImageName>,
     invocation: Invocation<'_>,
     cancel: &CancellationToken,
 ) -> Result<Fetcher, Diagnostics> {
@@ -36,7 +36,7 @@ pub(super) async fn fetcher(
         console,
     } = invocation;
     let fetcher = session::fetcher(settings, environment)?;
-    let selection = Selection::of(&fleet.graph, images.iter().cloned());
+    let selection = Selection::of(&fleet.graph, images);
     for (suite, archive) in fleet.graph.needs_of(&selection).archives {
         let Some(pinned) = fleet.pins.archives.get(&suite) else {
             continue;
@@ -53,7 +53,8 @@ pub(super) async fn fetcher(
             continue;
         };
         let problem = problem.hint("`kolla lock --update` moves on to the state of now");
-        if settings.locked || images.iter().any(|i| is_made_from(fleet, i, &suite)) {
+        let mut made = selection.chosen().iter();
+        if settings.locked || made.any(|i| is_made_from(fleet, i, &suite)) {
             return Err(problem.into());
         }
         console.warn(&problem.hint("packages come from there as it is now; --locked refuses that"));
@@ -99,7 +100,7 @@ fn drifted(suite: &str, moves: &[Move]) -> Option<Diagnostic> {
     }
     let problem = format!(
         "the archive of {suite} is not in the state that {} pins",
-        pins::FILE
+        LOCK
     );
     let date = |pinned: &Option<Pinned>| pinned.as_ref().and_then(|p| p.date.clone());
     let told = moves

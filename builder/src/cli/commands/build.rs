@@ -49,8 +49,8 @@ pub(in super::super) async fn run(
     let durations = Durations::load(settings.cache_dir()?);
     let page = Page::begin(&args.html, begun)?;
 
-    let to_build: Vec<ImageName> = plan.to_build().cloned().collect();
-    let fetcher = archives::fetcher(&fleet, &to_build, invocation, &cancel).await?;
+    let to_build = plan.to_build().cloned();
+    let fetcher = archives::fetcher(&fleet, to_build, invocation, &cancel).await?;
     let outcomes = {
         let progress = progress::sink(console, plan.builds());
         let sinks = Tee(vec![&*progress, &logs, &timing, &page]);

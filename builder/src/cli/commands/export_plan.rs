@@ -95,8 +95,7 @@ pub(in super::super) async fn run(
     let PlanFormat::Bake = args.format;
     let text = format!("{:#}\n", bake_file(&images));
     let cancel = session::cancel_on_signal(console);
-    let to_build: Vec<ImageName> = names.iter().cloned().collect();
-    let fetcher = archives::fetcher(&fleet, &to_build, invocation, &cancel).await?;
+    let fetcher = archives::fetcher(&fleet, names.clone(), invocation, &cancel).await?;
     let fetcher = Some(&fetcher);
     let written = write_contexts(&fleet, &names, &contexts, fetcher, invocation, &cancel);
     if written.await? != Ending::Good {

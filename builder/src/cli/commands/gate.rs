@@ -60,8 +60,8 @@ pub(in super::super) async fn run(
     let timing = Timing::default();
     let flakes = Flakes::default();
     let durations = Durations::load(settings.cache_dir()?);
-    let to_build: Vec<ImageName> = plan.to_build().cloned().collect();
-    let fetcher = archives::fetcher(&fleet, &to_build, invocation, &cancel).await?;
+    let to_build = plan.to_build().cloned();
+    let fetcher = archives::fetcher(&fleet, to_build, invocation, &cancel).await?;
     let (outcomes, checked, unused) = {
         let progress = progress::sink(console, selection.chosen().len() + plan.builds());
         let sinks = Tee(vec![&*progress, &logs, &timing, &flakes, &page]);

@@ -1,10 +1,12 @@
 use super::super::args::{LockArgs, TableFormat};
-use super::super::fleet::{self, Fleet};
+use super::super::fleet;
 use super::super::network::Network;
 use super::super::{Ending, Invocation};
 use super::session;
-use crate::model::{Diagnostic, Diagnostics, ImageName};
+use crate::catalog::LOCK;
+use crate::model::{Diagnostic, Diagnostics};
 use crate::pins::{self, Move, Patterns};
+use crate::plan::Comparison;
 use crate::report;
 
 pub(in super::super) fn run(
@@ -40,10 +42,17 @@ pub(in super::super) fn run(
     let pins = pins::moved(&before.pins, &needs, update.as_ref(), &network)?;
     let moves = Move::between(&before.pins, &pins);
     let after = fleet::load_pinned(settings, pins)?;
-    if after.pins != before.pins || pins::read(&settings.root)?.is_none() {
+    if after.pins != before.pins || !settings.root.join(LOCK).exists() {
         pins::write(&settings.root, &after.pins)?;
     }
-    let affected = affected(&before, &after);
+    let all = fleet::select(&after.graph, &[])?;
+    let comparison = Comparison::new(
+        &after.graph,
+        &after.fingerprints,
+        &before.fingerprints,
+        all.chosen(),
+    );
+    let affected: Vec<_> = comparison.affected().iter().map(|a| &a.image).collect();
     match args.format {
         TableFormat::Table => {
             if !moves.is_empty() {
@@ -63,14 +72,4 @@ pub(in super::super) fn run(
         }
     }
     Ok(Ending::Good)
-}
-
-/// The images whose fingerprints are others.
-fn affected<'a>(before: &'a Fleet, after: &'a Fleet) -> Vec<&'a ImageName> {
-    let fingerprint =
-        |fleet: &'a Fleet, image: &ImageName| Some(&fleet.fingerprints.get(image)?.fingerprint);
-    let images = after.graph.nodes().map(|node| node.image());
-    images
-        .filter(|image| fingerprint(before, image) != fingerprint(after, image))
-        .collect()
 }

@@ -27,9 +27,9 @@ pub(in super::super) async fn run(
         .plan(&fleet, &selection, args.rebuild, invocation)
         .await?;
     if settings.locked {
-        let to_build: Vec<_> = plan.to_build().cloned().collect();
+        let to_build = plan.to_build().cloned();
         let cancel = session::cancel_on_signal(console);
-        archives::fetcher(&fleet, &to_build, invocation, &cancel).await?;
+        archives::fetcher(&fleet, to_build, invocation, &cancel).await?;
     }
     match args.format {
         TableFormat::Table => {

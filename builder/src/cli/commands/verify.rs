@@ -2,13 +2,11 @@ use rayon::prelude::*;
 
 use super::super::args::{TableFormat, VerifyArgs};
 use super::super::console::Console;
-use super::super::engine::registry_options;
-use super::super::keychain::DockerKeychain;
 use super::super::settings::Settings;
-use super::super::{Ending, Environment, diagnostics, fleet, keys, version};
+use super::super::{Ending, Environment, diagnostics, fleet, keys, places, version};
 use super::session;
 use crate::model::{Class, Diagnostic, Diagnostics, ImageName, Place, Reference};
-use crate::registry::{Client, Error, Keychain as _, Options, Repository};
+use crate::registry::{Client, Error, Repository};
 use crate::report::{self, Verified, count};
 use crate::supply::{self, Expected, PublicKey};
 
@@ -29,10 +27,8 @@ pub(in super::super) fn run(
         tags => tags.to_vec(),
     };
     let images = images(&args.images, settings)?;
-    let client = Client::new(Options {
-        attempts: settings.retry.retries.saturating_add(1),
-        ..registry_options(environment)?
-    });
+    let attempts = settings.retry.retries.saturating_add(1);
+    let client = places::stranger(environment, Some(attempts))?;
     let wanted: Vec<Wanted> = images
         .iter()
         .flat_map(|image| {
@@ -44,9 +40,7 @@ pub(in super::super) fn run(
         })
         .collect();
     if let Some(first) = wanted.first() {
-        let repository = Repository::of(&first.reference);
-        let credentials = DockerKeychain::new(environment).credentials_for(&repository)?;
-        client.log_in(&repository, credentials.as_ref());
+        places::log_in(&client, &Repository::of(&first.reference), environment)?;
     }
     let threads = rayon::ThreadPoolBuilder::new()
         .num_threads(AT_ONCE.max(settings.jobs))

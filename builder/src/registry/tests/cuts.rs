@@ -62,16 +62,19 @@ fn five_tries_are_enough_for_what_is_sent_alone() {
     }
 }
 
-#[test]
-fn an_upload_goes_on_where_it_was_cut() {
-    let memory = Memory::new(Habits::default());
-    let inner = Arc::clone(&memory);
+/// Serves a registry, and cuts the first PATCH after 1,200,000 bytes.
+fn cutting_once(memory: Arc<Memory>) -> Server {
     let cut = std::sync::atomic::AtomicBool::new(false);
     let guard = move |request: &Request| match request.method.as_str() {
         "PATCH" if !cut.swap(true, Ordering::Relaxed) => Gate::Part(1_200_000),
         _ => Gate::Pass,
     };
-    let server = Server::guarded(guard, move |request| inner.answer(request));
+    Server::guarded(guard, move |request| memory.answer(request))
+}
+
+#[test]
+fn an_upload_goes_on_where_it_was_cut() {
+    let server = cutting_once(Memory::new(Habits::default()));
     let mut store = Store::default();
     let blobs = [store.add(noise(3_000_000, 1))];
     push(
@@ -96,13 +99,7 @@ fn an_upload_that_a_process_left_open_is_gone_on_with_by_the_next() {
             forgets,
             ..Habits::default()
         });
-        let inner = Arc::clone(&memory);
-        let cut = std::sync::atomic::AtomicBool::new(false);
-        let guard = move |request: &Request| match request.method.as_str() {
-            "PATCH" if !cut.swap(true, Ordering::Relaxed) => Gate::Part(1_200_000),
-            _ => Gate::Pass,
-        };
-        let server = Server::guarded(guard, move |request| inner.answer(request));
+        let server = cutting_once(memory);
         let folder = tempfile::tempdir().unwrap();
         let process = || {
             Pusher::new(Client::new(Options {
